@@ -1,0 +1,136 @@
+//! Verifying tokens (RFC 7519 over RFC 7515, compact form).
+//!
+//! The signature is `jsonwebtoken`'s work. Header, times and claims are judged here: times by the node's clock,
+//! and keys are those of the settings alone, whatever a header says about `jku`, `jwk`, `x5u` or `kid`.
+
+use std::sync::Arc;
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, crypto};
+use secrecy::ExposeSecret as _;
+use serde_json::{Map, Value as Json};
+
+use super::{Identity, MAX_TOKEN_BYTES, TokenError, claims};
+use crate::{clock::Clock, settings::AuthSettings};
+
+/// A secret of HS256 is as long as its hash, RFC 7518, section 3.2.
+const MIN_SECRET_BYTES: usize = 32;
+
+/// Verifies tokens by the keys of the settings.
+#[derive(Debug)]
+pub struct Verifier {
+    /// Each key beside the one algorithm it is for, so that no public key is ever taken for a secret.
+    keys: Vec<(Algorithm, DecodingKey)>,
+    settings: AuthSettings,
+    clock: Arc<dyn Clock>,
+}
+
+/// The cryptography that was built in does not work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the cryptographic self-test failed: HS256 does not give its known signature")]
+pub struct BackendError;
+
+impl Verifier {
+    /// A verifier with all keys of the settings: one of each kind or several.
+    ///
+    /// # Errors
+    /// [`BackendError`], where the built-in cryptography fails its self-test.
+    pub fn new(settings: &AuthSettings, clock: Arc<dyn Clock>) -> Result<Self, BackendError> {
+        self_test()?;
+        let secrets = settings.secret.iter().chain(&settings.previous_secret);
+        let secrets = secrets.map(|secret| DecodingKey::from_secret(secret.expose_secret().as_bytes()));
+        let public = settings
+            .public_keys
+            .iter()
+            .map(|key| (key.algorithm, key.key.clone()));
+        let keys = secrets.map(|key| (Algorithm::HS256, key)).chain(public).collect();
+        Ok(Self {
+            keys,
+            settings: settings.clone(),
+            clock,
+        })
+    }
+
+    /// Who the token names and what it allows, at this moment.
+    ///
+    /// # Errors
+    /// [`TokenError::Expired`] where its time alone is over, [`TokenError::Invalid`] for anything else: a signature by
+    /// none of the keys, an algorithm that is not its key's, a header extension (`crit`), a time not yet come, an
+    /// audience or issuer other than those configured, a user's id that is none, more than [`MAX_TOKEN_BYTES`].
+    pub fn verify(&self, token: &str) -> Result<Identity, TokenError> {
+        if token.len() > MAX_TOKEN_BYTES {
+            return Err(TokenError::Invalid);
+        }
+        let (message, signature) = token.rsplit_once('.').ok_or(TokenError::Invalid)?;
+        let (header, payload) = message.split_once('.').ok_or(TokenError::Invalid)?;
+        let algorithm = algorithm(&decode(header)?).ok_or(TokenError::Invalid)?;
+        if !self.is_signed(message, signature, algorithm) {
+            return Err(TokenError::Invalid);
+        }
+        claims::identify(&decode(payload)?, &self.settings, self.clock.now())
+    }
+
+    /// Whether one of the algorithm's own keys made the signature.
+    fn is_signed(&self, message: &str, signature: &str, algorithm: Algorithm) -> bool {
+        self.keys
+            .iter()
+            .filter(|(its_algorithm, _)| *its_algorithm == algorithm)
+            .any(|(_, key)| crypto::verify(signature, message.as_bytes(), key, algorithm).unwrap_or(false))
+    }
+}
+
+/// What an operator should know about the keys, in words for the log.
+#[must_use]
+pub fn warnings(settings: &AuthSettings) -> Vec<String> {
+    let secrets = [
+        ("JWT_SECRET", &settings.secret),
+        ("CARILLON_JWT_SECRET_PREVIOUS", &settings.previous_secret),
+    ];
+    let lengths = secrets
+        .into_iter()
+        .filter_map(|(name, secret)| Some((name, secret.as_ref()?.expose_secret().len())));
+    lengths
+        .filter(|(_, bytes)| *bytes < MIN_SECRET_BYTES)
+        .map(|(name, bytes)| {
+            format!("{name} has {bytes} bytes: who sees a token can guess it; take {MIN_SECRET_BYTES} random bytes or more")
+        })
+        .collect()
+}
+
+/// The algorithm that a header names, if it is one of ours and no extension is critical.
+fn algorithm(header: &Map<String, Json>) -> Option<Algorithm> {
+    if header.contains_key("crit") {
+        return None;
+    }
+    match header.get("alg")?.as_str()? {
+        "HS256" => Some(Algorithm::HS256),
+        "RS256" => Some(Algorithm::RS256),
+        "ES256" => Some(Algorithm::ES256),
+        "EdDSA" => Some(Algorithm::EdDSA),
+        _ => None,
+    }
+}
+
+fn decode(part: &str) -> Result<Map<String, Json>, TokenError> {
+    let json = URL_SAFE_NO_PAD.decode(part).map_err(|_| TokenError::Invalid)?;
+    serde_json::from_slice(&json).map_err(|_| TokenError::Invalid)
+}
+
+/// Signs and verifies test case 2 of RFC 4231, so that a build without working cryptography does not start.
+fn self_test() -> Result<(), BackendError> {
+    const KEY: &[u8] = b"Jefe";
+    const MESSAGE: &[u8] = b"what do ya want for nothing?";
+    const SIGNATURE: &str = "W9zBRr9gdU5qBCQmCJV1x1oAPwidJzmDnexYuWTsOEM";
+    let signed = crypto::sign(MESSAGE, &EncodingKey::from_secret(KEY), Algorithm::HS256);
+    let verified = crypto::verify(
+        SIGNATURE,
+        MESSAGE,
+        &DecodingKey::from_secret(KEY),
+        Algorithm::HS256,
+    );
+    if signed.is_ok_and(|signed| signed == SIGNATURE) && verified.unwrap_or(false) {
+        Ok(())
+    } else {
+        Err(BackendError)
+    }
+}

@@ -1,0 +1,144 @@
+//! `carillon serve`: runs a node until it is told to stop.
+
+use std::net::{IpAddr, SocketAddr};
+
+use anyhow::Context as _;
+use clap::Args;
+
+use super::{Failure, say};
+use crate::{
+    node,
+    settings::{Environment, Flags, Settings},
+    telemetry,
+};
+
+/// Run a node until SIGTERM or SIGINT
+///
+/// Each setting is a flag, an environment variable or a key of a TOML file; flags win over the environment, the
+/// environment over the file.
+#[derive(Debug, Args)]
+pub struct Serve {
+    #[command(flatten)]
+    pub(super) flags: Flags,
+}
+
+impl Serve {
+    pub(super) fn run(&self, environment: &Environment) -> Result<(), Failure> {
+        let settings = Settings::load(&self.flags, environment)?;
+        serve(&settings).map_err(Failure::Runtime)
+    }
+}
+
+fn serve(settings: &Settings) -> anyhow::Result<()> {
+    telemetry::init_logs(&settings.log)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(settings.workers)
+        .enable_all()
+        .build()
+        .context("the runtime cannot start")?;
+    let announce = |address| {
+        if let Err(error) = say(&banner(address, settings)) {
+            tracing::warn!(%error, "the address cannot be printed");
+        }
+    };
+    runtime.block_on(Box::pin(node::run(settings, announce)))
+}
+
+/// What is printed when a node listens: its address and, in development, how to get in.
+#[must_use]
+pub fn banner(address: SocketAddr, settings: &Settings) -> String {
+    let url = format!("http://{}", reachable(address));
+    let listening = format!("Carillon listens on {url}");
+    if !settings.dev {
+        return listening;
+    }
+    let data_dir = if settings.data_dir == Settings::default().data_dir {
+        String::new()
+    } else {
+        format!(
+            " --data-dir {}",
+            shell_quoted(&settings.data_dir.display().to_string())
+        )
+    };
+    format!(
+        r#"{listening} for this machine alone (development).
+
+A token, by this program or over HTTP:
+  TOKEN=$(carillon token --dev{data_dir} --user alice)
+  curl -X POST {url}/dev/token -H 'content-type: application/json' -d '{{"userId":"alice"}}'
+
+A client (npm install socket.io-client), with that token:
+  TOKEN=$TOKEN node -e "const socket = require('socket.io-client').io('{url}', {{ auth: {{ token: process.env.TOKEN }} }}); socket.on('connect', () => console.log('connected', socket.id)); socket.on('connect_error', (error) => console.log(error.message)); socket.onAny((...event) => console.log(...event))"
+"#
+    )
+}
+
+/// The address as a client on this machine may call it: `0.0.0.0` is no address to call.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::from([127, 0, 0, 1]),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(std::net::Ipv6Addr::LOCALHOST),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+/// Text as one word of a POSIX shell.
+fn shell_quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn dev() -> Settings {
+        Settings {
+            dev: true,
+            ..Settings::default()
+        }
+    }
+
+    fn address(text: &str) -> SocketAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_node_says_where_it_listens() {
+        let settings = Settings::default();
+        assert_eq!(
+            banner(address("10.0.0.1:4000"), &settings),
+            "Carillon listens on http://10.0.0.1:4000"
+        );
+        assert_eq!(
+            banner(address("0.0.0.0:41234"), &settings),
+            "Carillon listens on http://127.0.0.1:41234"
+        );
+        assert_eq!(
+            banner(address("[::]:80"), &settings),
+            "Carillon listens on http://[::1]:80"
+        );
+    }
+
+    #[test]
+    fn a_development_node_says_how_to_get_in() {
+        let banner = banner(address("127.0.0.1:4000"), &dev());
+        for line in [
+            "TOKEN=$(carillon token --dev --user alice)",
+            "curl -X POST http://127.0.0.1:4000/dev/token -H 'content-type: application/json' -d '{\"userId\":\"alice\"}'",
+            "io('http://127.0.0.1:4000', { auth: { token: process.env.TOKEN } })",
+        ] {
+            assert!(banner.contains(line), "{line} in\n{banner}");
+        }
+    }
+
+    #[test]
+    fn another_data_folder_is_named() {
+        let settings = Settings {
+            data_dir: "/srv/it's here".into(),
+            ..dev()
+        };
+        let banner = banner(address("127.0.0.1:4000"), &settings);
+        assert!(banner.contains(r"carillon token --dev --data-dir '/srv/it'\''s here' --user alice"));
+    }
+}

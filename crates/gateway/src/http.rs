@@ -1,0 +1,12 @@
+//! The HTTP edge: every route of a node, and what all of them share.
+
+pub mod body;
+pub mod cors;
+pub mod dev;
+pub mod engineio;
+pub mod error;
+pub mod health;
+pub mod origin;
+mod polling;
+pub mod rest;
+mod websocket;

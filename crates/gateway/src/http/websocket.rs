@@ -1,0 +1,157 @@
+//! WebSocket over actix-ws: whole messages in, frames out.
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use actix_ws::{CloseCode, Item, Message, MessageStream, ProtocolError};
+use bytes::{Bytes, BytesMut};
+use bytestring::ByteString;
+use carillon_protocol::engine::Frame;
+use carillon_socketio::{Engine, Incoming, WebSocketLink, WebSocketSink};
+use futures_util::Stream;
+
+use super::engineio::Refusal;
+
+/// Accepts the WebSocket and runs what `link` makes of it, apart from the request.
+pub(super) fn serve(
+    engine: &Arc<Engine>,
+    request: &HttpRequest,
+    payload: web::Payload,
+    link: impl FnOnce(&Engine) -> WebSocketLink,
+) -> HttpResponse {
+    let Ok((response, session, messages)) = actix_ws::handle(request, payload) else {
+        return Refusal::BadRequest.respond();
+    };
+    let max_payload = engine.config().max_payload;
+    let link = link(engine);
+    let engine = Arc::clone(engine);
+    let reader = Reader {
+        messages: messages.max_frame_size(max_payload),
+        writer: session.clone(),
+        max_payload,
+        partial: None,
+    };
+    // Ends with the connection or the session, whichever goes first; a drain waits until no session is left.
+    actix_web::rt::spawn(async move { engine.run(link, reader, Writer(session)).await });
+    response
+}
+
+/// Whole messages out of frames.
+struct Reader {
+    messages: MessageStream,
+    /// For the answers to pings of the WebSocket itself.
+    writer: actix_ws::Session,
+    max_payload: usize,
+    partial: Option<Partial>,
+}
+
+/// The fragments of a message so far.
+struct Partial {
+    is_text: bool,
+    bytes: BytesMut,
+}
+
+impl Stream for Reader {
+    type Item = Incoming;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Incoming>> {
+        let this = self.get_mut();
+        loop {
+            let message = match ready!(Pin::new(&mut this.messages).poll_next(cx)) {
+                Some(Ok(message)) => message,
+                Some(Err(ProtocolError::Overflow)) => return Poll::Ready(Some(Incoming::TooBig)),
+                Some(Err(ProtocolError::Io(error))) if error.kind() != std::io::ErrorKind::InvalidData => {
+                    return Poll::Ready(None);
+                }
+                Some(Err(_)) => return Poll::Ready(Some(Incoming::Invalid)),
+                None => return Poll::Ready(None),
+            };
+            match message {
+                Message::Text(text) => return Poll::Ready(Some(Incoming::Text(text))),
+                Message::Binary(bytes) => return Poll::Ready(Some(Incoming::Binary(bytes))),
+                Message::Continuation(item) => {
+                    if let Some(incoming) = this.fragment(item) {
+                        return Poll::Ready(Some(incoming));
+                    }
+                }
+                Message::Ping(data) => this.pong(&data),
+                Message::Pong(_) | Message::Nop => {}
+                Message::Close(_) => return Poll::Ready(None),
+            }
+        }
+    }
+}
+
+impl Reader {
+    fn fragment(&mut self, item: Item) -> Option<Incoming> {
+        let (part, is_last) = match item {
+            Item::FirstText(bytes) => (self.begin(true, &bytes), false),
+            Item::FirstBinary(bytes) => (self.begin(false, &bytes), false),
+            Item::Continue(bytes) => (self.append(&bytes), false),
+            Item::Last(bytes) => (self.append(&bytes), true),
+        };
+        if let Err(incoming) = part {
+            self.partial = None;
+            return Some(incoming);
+        }
+        if !is_last {
+            return None;
+        }
+        let Partial { is_text, bytes } = self.partial.take()?;
+        let bytes = bytes.freeze();
+        Some(match (is_text, ByteString::try_from(bytes.clone())) {
+            (true, Ok(text)) => Incoming::Text(text),
+            (true, Err(_)) => Incoming::Invalid,
+            (false, _) => Incoming::Binary(bytes),
+        })
+    }
+
+    fn begin(&mut self, is_text: bool, bytes: &Bytes) -> Result<(), Incoming> {
+        if self.partial.is_some() {
+            return Err(Incoming::Invalid);
+        }
+        self.partial = Some(Partial {
+            is_text,
+            bytes: BytesMut::new(),
+        });
+        self.append(bytes)
+    }
+
+    fn append(&mut self, bytes: &Bytes) -> Result<(), Incoming> {
+        let partial = self.partial.as_mut().ok_or(Incoming::Invalid)?;
+        if partial.bytes.len() + bytes.len() > self.max_payload {
+            return Err(Incoming::TooBig);
+        }
+        partial.bytes.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    /// Answers a ping at once, or not at all where the client does not read: it is only a courtesy.
+    fn pong(&mut self, data: &Bytes) {
+        let mut pong = std::pin::pin!(self.writer.pong(data));
+        let _sent = pong
+            .as_mut()
+            .poll(&mut Context::from_waker(std::task::Waker::noop()));
+    }
+}
+
+struct Writer(actix_ws::Session);
+
+impl WebSocketSink for Writer {
+    async fn send(&mut self, frame: Frame) -> bool {
+        let sent = match frame {
+            Frame::Text(text) => self.0.text(text).await,
+            Frame::Binary(bytes) => self.0.binary(bytes).await,
+        };
+        sent.is_ok()
+    }
+
+    async fn close(self, code: Option<u16>) {
+        // Where it is closed already there is nothing left to do.
+        let _closed = self.0.close(code.map(|code| CloseCode::from(code).into())).await;
+    }
+}

@@ -1,0 +1,249 @@
+//! Messages: sent once, read in order.
+
+use std::sync::Arc;
+
+use bytestring::ByteString;
+use carillon_backplane::Backplane;
+use carillon_protocol::{
+    adapter::Broadcast,
+    chat::Pair,
+    event,
+    id::{ObjectId, Room, UserId},
+    limits,
+    message::{Message, NewMessage},
+    notification::{Metadata, NewNotification, NotificationKind, Priority},
+    problem::{Code, Problem},
+    text,
+    time::Timestamp,
+    value::Value,
+};
+use carillon_store::{
+    Store,
+    messages::{AppendOutcome, Appended, HistoryPage, MarkOutcome},
+};
+
+use super::{Result, broadcast, lanes::Lanes, store_problem};
+use crate::clock::Clock;
+
+/// What `sendMessage` asks for, validated.
+#[derive(Debug, Clone)]
+pub struct SendRequest {
+    /// Who receives.
+    pub receiver: UserId,
+    /// The trimmed text, 1 to 1000 code units.
+    pub text: ByteString,
+    /// The sender's display name.
+    pub sender_name: ByteString,
+    /// The receiver's display name.
+    pub receiver_name: ByteString,
+    /// The sender's own id for it.
+    pub client_message_id: Option<ByteString>,
+}
+
+/// Sending, reading and marking messages.
+pub struct Messages {
+    store: Arc<dyn Store>,
+    backplane: Arc<dyn Backplane>,
+    clock: Arc<dyn Clock>,
+    /// A chat's sends are stored and announced one after the other: so readers are given them in the order of `seq`.
+    sends: Lanes<Pair>,
+}
+
+impl std::fmt::Debug for Messages {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Messages").finish_non_exhaustive()
+    }
+}
+
+impl Messages {
+    /// Over a store, a backplane and a clock.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>, backplane: Arc<dyn Backplane>, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            store,
+            backplane,
+            clock,
+            sends: Lanes::default(),
+        }
+    }
+
+    /// Stores a message and its notification, then announces both: `receiveMessage` to the chat's room, `notification`
+    /// to the receiver's sockets. A resend under the same `client_message_id` stores nothing and is announced only where
+    /// the first never was. Messages of one chat are announced in the order of `seq`. Where the backplane fails the
+    /// message is stored all the same, and a resend announces it.
+    ///
+    /// # Errors
+    /// `unavailable` or `internal` where the store fails; nothing was stored then.
+    pub async fn send(&self, sender: &UserId, request: SendRequest) -> Result<Message> {
+        let chat = Pair::new(sender.clone(), request.receiver.clone());
+        let place = self.sends.join(&chat);
+        let _turn = place.turn().await;
+
+        let new = self.new_message(sender, request);
+        let appended = self.store.append_message(new).await.map_err(store_problem)?;
+        match appended.outcome {
+            AppendOutcome::Duplicate => {}
+            AppendOutcome::Stored | AppendOutcome::DuplicateUnannounced => self.announce(&appended).await,
+        }
+        Ok(appended.message)
+    }
+
+    fn new_message(&self, sender: &UserId, request: SendRequest) -> NewMessage {
+        let (id, at) = (self.clock.new_id(), self.clock.now());
+        let notification = NewNotification {
+            id: self.clock.new_id(),
+            to_user: request.receiver.clone(),
+            from_user: sender.clone(),
+            pair: Pair::new(sender.clone(), request.receiver.clone()),
+            text: notification_text(&request),
+            kind: NotificationKind::Chat,
+            created_at: at,
+            metadata: Metadata {
+                message_id: Some(id.to_string().into()),
+                message_preview: None,
+                priority: Priority::Medium,
+            },
+        };
+        NewMessage {
+            id,
+            sender: sender.clone(),
+            receiver: request.receiver,
+            sender_name: request.sender_name,
+            receiver_name: request.receiver_name,
+            text: request.text,
+            client_message_id: request.client_message_id,
+            at,
+            notification,
+        }
+    }
+
+    /// Publishes a stored message and its notification, and notes that it did.
+    async fn announce(&self, appended: &Appended) {
+        let message = &appended.message;
+        let receive = broadcast(
+            event::receive_message(message),
+            vec![message.pair().room()],
+            Vec::new(),
+        );
+        let notify = broadcast(
+            event::message_notification(message, appended.notification),
+            vec![Room::of_user(&message.receiver)],
+            Vec::new(),
+        );
+        if let Err(error) = self.publish_all([receive, notify]).await {
+            tracing::warn!(message = %message.id, reason = error.reason, "message stored but not announced");
+            return;
+        }
+        if message.client_message_id.is_none() {
+            return;
+        }
+        if let Err(error) = self.store.mark_announced(message.id).await {
+            tracing::warn!(message = %message.id, %error, "a resend will announce the message again");
+        }
+    }
+
+    async fn publish_all(&self, broadcasts: [Broadcast; 2]) -> carillon_backplane::Result<()> {
+        for broadcast in broadcasts {
+            self.backplane.publish(broadcast).await?;
+        }
+        Ok(())
+    }
+
+    /// Marks one message as read by its receiver and tells the chat's room, except the sockets in room `except`, every
+    /// time it is asked. Answers with the time that is announced: now, also where it was read before.
+    ///
+    /// # Errors
+    /// `not_found` for an unknown message, `forbidden` for anyone but its receiver; where the store fails.
+    pub async fn mark_read(
+        &self,
+        reader: &UserId,
+        chat: &Pair,
+        message: ObjectId,
+        except: Option<Room>,
+    ) -> Result<Timestamp> {
+        let now = self.clock.now();
+        let outcome = self
+            .store
+            .mark_message_read(chat, message, reader, now)
+            .await
+            .map_err(store_problem)?;
+        match outcome {
+            MarkOutcome::Marked(_) => {}
+            MarkOutcome::Unknown => return Err(Problem::new(Code::NotFound, "no such message in this chat")),
+            MarkOutcome::NotReceiver => {
+                return Err(Problem::new(
+                    Code::Forbidden,
+                    "only its receiver marks a message as read",
+                ));
+            }
+        }
+
+        let event = vec![
+            Value::from("messageRead"),
+            event::message_read(message, reader, now).into(),
+        ];
+        let announced = self
+            .backplane
+            .publish(broadcast(event, vec![chat.room()], except.into_iter().collect()))
+            .await;
+        if let Err(error) = announced {
+            tracing::warn!(%message, reason = error.reason, "message marked as read but not announced");
+        }
+        Ok(now)
+    }
+
+    /// Page `page` (from 1) of a history, newest first.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub async fn history(&self, chat: &Pair, page: u64, limit: u32) -> Result<HistoryPage> {
+        self.store
+            .history_page(chat, page, limit)
+            .await
+            .map_err(store_problem)
+    }
+
+    /// What came after `seq`, oldest first, and whether there is more.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub async fn history_after(&self, chat: &Pair, seq: u64, limit: u32) -> Result<(Vec<Message>, bool)> {
+        let one_more = limit.saturating_add(1);
+        let mut messages = self
+            .store
+            .history_after(chat, seq, one_more)
+            .await
+            .map_err(store_problem)?;
+        let page = usize::try_from(limit).unwrap_or(usize::MAX);
+        let has_more = messages.len() > page;
+        messages.truncate(page);
+        Ok((messages, has_more))
+    }
+
+    /// Marks every message of the chat that waits for `reader` as read.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub async fn mark_all_read(&self, chat: &Pair, reader: &UserId) -> Result<()> {
+        let now = self.clock.now();
+        self.store
+            .mark_chat_read(chat, reader, now)
+            .await
+            .map_err(store_problem)?;
+        Ok(())
+    }
+}
+
+/// `New message from <senderName>: <start of the text>`, with `...` where the text goes on.
+fn notification_text(request: &SendRequest) -> ByteString {
+    let quote = text::prefix(&request.text, limits::NOTIFICATION_QUOTE_UNITS);
+    let dots = if quote.len() < request.text.len() {
+        "..."
+    } else {
+        ""
+    };
+    format!("New message from {}: {quote}{dots}", request.sender_name).into()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,181 @@
+//! Notifications: the inbox of a user.
+
+use std::sync::Arc;
+
+use bytestring::ByteString;
+use carillon_backplane::Backplane;
+use carillon_protocol::{
+    chat::Pair,
+    event,
+    id::{ObjectId, Room, UserId},
+    notification::{
+        ChatActivity, Metadata, NewNotification, Notification, NotificationKind, NotificationStats,
+    },
+    time::Timestamp,
+};
+use carillon_store::Store;
+
+use super::{Result, broadcast, store_problem};
+use crate::clock::Clock;
+
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// What `POST /api/notifications/create` asks for, validated.
+#[derive(Debug, Clone)]
+pub struct CreateRequest {
+    /// Whose inbox it goes to.
+    pub to_user: UserId,
+    /// Who it is from.
+    pub from_user: UserId,
+    /// The chat it is filed under.
+    pub pair: Pair,
+    /// Its text, at most 500 code units.
+    pub text: ByteString,
+    /// Its kind.
+    pub kind: NotificationKind,
+    /// When it came to be; now where absent or in the future.
+    pub created_at: Option<Timestamp>,
+    /// What else belongs to it.
+    pub metadata: Metadata,
+}
+
+/// Creating, listing and marking notifications.
+pub struct Notifications {
+    store: Arc<dyn Store>,
+    backplane: Arc<dyn Backplane>,
+    clock: Arc<dyn Clock>,
+}
+
+impl std::fmt::Debug for Notifications {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Notifications").finish_non_exhaustive()
+    }
+}
+
+impl Notifications {
+    /// Over a store, a backplane and a clock.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>, backplane: Arc<dyn Backplane>, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            store,
+            backplane,
+            clock,
+        }
+    }
+
+    /// Stores a notification and gives it to its user's sockets. Where the backplane fails it waits in the inbox alone.
+    ///
+    /// # Errors
+    /// Where the store fails; nothing was stored then.
+    pub async fn create(&self, request: CreateRequest) -> Result<Notification> {
+        let now = self.clock.now();
+        let room = Room::of_user(&request.to_user);
+        let new = NewNotification {
+            id: self.clock.new_id(),
+            to_user: request.to_user,
+            from_user: request.from_user,
+            pair: request.pair,
+            text: request.text,
+            kind: request.kind,
+            created_at: request.created_at.map_or(now, |at| at.min(now)),
+            metadata: request.metadata,
+        };
+        let notification = self.store.create_notification(new).await.map_err(store_problem)?;
+
+        let event = event::created_notification(&notification);
+        let announced = self
+            .backplane
+            .publish(broadcast(event, vec![room], Vec::new()))
+            .await;
+        if let Err(error) = announced {
+            tracing::warn!(reason = error.reason, "notification stored but not announced");
+        }
+        Ok(notification)
+    }
+
+    /// The newest `limit` unread ones, the oldest of them first.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub async fn unread(&self, user: &UserId, limit: u32) -> Result<Vec<Notification>> {
+        self.store
+            .unread_notifications(user, limit)
+            .await
+            .map_err(store_problem)
+    }
+
+    /// Counts.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub async fn stats(&self, user: &UserId) -> Result<NotificationStats> {
+        self.store.notification_stats(user).await.map_err(store_problem)
+    }
+
+    /// One notification, whoever's it is.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub async fn find(&self, id: ObjectId) -> Result<Option<Notification>> {
+        self.store.notification(id).await.map_err(store_problem)
+    }
+
+    /// Marks one of `user`'s in `chat` as read, now or before; `None` where there is no such one.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub async fn mark_read(
+        &self,
+        chat: &Pair,
+        id: ObjectId,
+        user: &UserId,
+    ) -> Result<Option<(Notification, ChatActivity)>> {
+        let now = self.clock.now();
+        self.store
+            .mark_notification_read(chat, id, user, now)
+            .await
+            .map_err(store_problem)
+    }
+
+    /// Marks all of `user`'s in `chat` as read; `false` where neither message nor notification was ever in it.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub async fn mark_all_read(&self, chat: &Pair, user: &UserId) -> Result<bool> {
+        if !self.store.chat_is_known(chat).await.map_err(store_problem)? {
+            return Ok(false);
+        }
+        let now = self.clock.now();
+        self.store
+            .mark_notifications_read(chat, user, now)
+            .await
+            .map_err(store_problem)?;
+        Ok(true)
+    }
+
+    /// Deletes one of `user`'s in `chat`; `false` where there is no such one.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub async fn delete(&self, chat: &Pair, id: ObjectId, user: &UserId) -> Result<bool> {
+        self.store
+            .delete_notification(chat, id, user)
+            .await
+            .map_err(store_problem)
+    }
+
+    /// Deletes every notification older than `days` days; answers with how many there were.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub async fn clean_up(&self, days: u32) -> Result<u64> {
+        let before = self.clock.now().plus_millis(-i64::from(days) * DAY_MS);
+        self.store
+            .delete_notifications_before(before)
+            .await
+            .map_err(store_problem)
+    }
+}
+
+#[cfg(test)]
+mod tests;

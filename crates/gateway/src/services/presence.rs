@@ -1,0 +1,195 @@
+//! Presence: who is online, and who is told of it.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use carillon_backplane::Backplane;
+use carillon_protocol::{
+    event,
+    id::{Room, UserId},
+    presence::{OnlineUser, Status},
+};
+use carillon_store::Store;
+use parking_lot::Mutex;
+use tokio_util::task::TaskTracker;
+
+use super::{Result, backplane_problem, broadcast, lanes::Lanes, store_problem};
+use crate::clock::Clock;
+
+/// How long a user without connections is still online, so that a quick reconnect is no flapping.
+/// The contract allows 500 ms.
+pub const GRACE: Duration = Duration::from_millis(400);
+
+/// Who is told of whom (`CARILLON_PRESENCE`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Everyone of everyone.
+    All,
+    /// Only those who have both written to each other.
+    Contacts,
+}
+
+/// Who is online.
+pub struct Presence {
+    store: Arc<dyn Store>,
+    backplane: Arc<dyn Backplane>,
+    clock: Arc<dyn Clock>,
+    scope: Scope,
+    tasks: TaskTracker,
+    /// A user's changes are made and announced one after the other, so that the last one told is the one that holds.
+    changes: Lanes<UserId>,
+    graces: Mutex<Graces>,
+}
+
+/// Users whose last connection is gone, each with the number of its latest grace: an older one has no effect.
+#[derive(Debug, Default)]
+struct Graces {
+    latest: HashMap<UserId, u64>,
+    count: u64,
+}
+
+impl Graces {
+    fn start(&mut self, user: &UserId) -> u64 {
+        self.count += 1;
+        self.latest.insert(user.clone(), self.count);
+        self.count
+    }
+
+    /// Whether grace `number` is still the user's latest; it is over then.
+    fn finish(&mut self, user: &UserId, number: u64) -> bool {
+        let latest = self.latest.get(user) == Some(&number);
+        if latest {
+            self.latest.remove(user);
+        }
+        latest
+    }
+
+    fn cancel(&mut self, user: &UserId) {
+        self.latest.remove(user);
+    }
+}
+
+impl std::fmt::Debug for Presence {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Presence")
+            .field("scope", &self.scope)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Presence {
+    /// Over a store (for contacts), a backplane and a clock. `tasks` owns what waits for a grace to pass.
+    #[must_use]
+    pub fn new(
+        store: Arc<dyn Store>,
+        backplane: Arc<dyn Backplane>,
+        clock: Arc<dyn Clock>,
+        scope: Scope,
+        tasks: TaskTracker,
+    ) -> Self {
+        Self {
+            store,
+            backplane,
+            clock,
+            scope,
+            tasks,
+            changes: Lanes::default(),
+            graces: Mutex::default(),
+        }
+    }
+
+    /// One more socket of `user`. The first one is announced to everyone else (`userStatusChange`, online).
+    ///
+    /// # Errors
+    /// Where the backplane fails; the socket does not count then. That it could not be announced is no error.
+    pub async fn connected(&self, user: &UserId) -> Result<()> {
+        let place = self.changes.join(user);
+        let _turn = place.turn().await;
+
+        let first = self
+            .backplane
+            .connect(user, self.clock.now())
+            .await
+            .map_err(backplane_problem)?;
+        self.graces.lock().cancel(user);
+        if first {
+            self.announce(user, Status::Online).await;
+        }
+        Ok(())
+    }
+
+    /// One socket less. After the last one and the grace, the user is announced offline, unless it came back.
+    ///
+    /// # Errors
+    /// Where the backplane fails.
+    pub async fn disconnected(self: &Arc<Self>, user: &UserId) -> Result<()> {
+        let place = self.changes.join(user);
+        let _turn = place.turn().await;
+
+        if self.backplane.disconnect(user).await.map_err(backplane_problem)? {
+            let number = self.graces.lock().start(user);
+            let (presence, user) = (Arc::clone(self), user.clone());
+            self.tasks.spawn(async move {
+                tokio::time::sleep(GRACE).await;
+                presence.settle(&user, number).await;
+            });
+        }
+        Ok(())
+    }
+
+    /// Takes a user offline whose grace is over, unless it came back meanwhile.
+    async fn settle(&self, user: &UserId, grace: u64) {
+        let place = self.changes.join(user);
+        let _turn = place.turn().await;
+
+        if !self.graces.lock().finish(user, grace) {
+            return;
+        }
+        match self.backplane.settle(user).await {
+            Ok(true) => self.announce(user, Status::Offline).await,
+            Ok(false) => {}
+            Err(error) => tracing::warn!(reason = error.reason, "user not taken offline"),
+        }
+    }
+
+    /// Tells those who may know. Nobody waits for it, so a fault goes to the log alone.
+    async fn announce(&self, user: &UserId, status: Status) {
+        let rooms = match self.scope {
+            Scope::All => Vec::new(),
+            Scope::Contacts => match self.store.contacts(user).await {
+                // No rooms would mean everybody.
+                Ok(contacts) if contacts.is_empty() => return,
+                Ok(contacts) => contacts.iter().map(Room::of_user).collect(),
+                Err(error) => {
+                    tracing::warn!(%error, "presence not announced");
+                    return;
+                }
+            },
+        };
+        let event = event::user_status_change(user, status, self.clock.now());
+        let change = broadcast(event, rooms, vec![Room::of_user(user)]);
+        if let Err(error) = self.backplane.publish(change).await {
+            tracing::warn!(reason = error.reason, "presence not announced");
+        }
+    }
+
+    /// Who is online, as far as `user` may know; `user` itself too.
+    ///
+    /// # Errors
+    /// Where the backplane or the store fails.
+    pub async fn online(&self, user: &UserId) -> Result<Vec<OnlineUser>> {
+        let mut online = self.backplane.online().await.map_err(backplane_problem)?;
+        if self.scope == Scope::Contacts {
+            let contacts = self.store.contacts(user).await.map_err(store_problem)?;
+            let contacts: HashSet<UserId> = contacts.into_iter().collect();
+            online.retain(|line| line.user == *user || contacts.contains(&line.user));
+        }
+        Ok(online)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,84 @@
+//! Why settings are refused, in words for the operator.
+
+use std::{
+    fmt, io,
+    net::IpAddr,
+    path::{Path, PathBuf},
+};
+
+/// Why settings are refused. Secrets are never part of a message.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// A value that its setting does not take.
+    #[error("{name} is {value}, but it takes {allowed}")]
+    Value {
+        /// Flag, variable or the file's key, as the operator wrote it.
+        name: String,
+        /// The value, quoted; `(hidden)` for secrets.
+        value: String,
+        /// What would be taken.
+        allowed: String,
+    },
+    /// A name that nothing can be set by.
+    #[error("{name} is no setting of Carillon{}", hint.as_ref().map_or_else(String::new, |hint| format!(", did you mean {hint}?")))]
+    Unknown {
+        /// The variable, or the file's key and path.
+        name: String,
+        /// The nearest known name, where one is near.
+        hint: Option<String>,
+    },
+    /// The settings file cannot be read.
+    #[error("the settings file {} cannot be read: {reason}", path.display())]
+    File {
+        /// Its path.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A variable for something that this build lacks.
+    #[error("{name} is set, but {reason}")]
+    NotInThisBuild {
+        /// The variable.
+        name: &'static str,
+        /// What is missing and what to do.
+        reason: &'static str,
+    },
+    /// A public address with `--dev`.
+    #[error(
+        "CARILLON_BIND is {bind}, but --dev serves this machine alone: take a loopback address such as 127.0.0.1, \
+         or leave --dev out"
+    )]
+    DevBind {
+        /// The address.
+        bind: IpAddr,
+    },
+    /// One port for two listeners.
+    #[error("PORT and CARILLON_INTERNAL_PORT are both {port}, but each needs a port of its own")]
+    SamePort {
+        /// The port.
+        port: u16,
+    },
+    /// Nothing that tokens could be verified by.
+    #[error(
+        "no token can be verified: set JWT_SECRET to the secret that your application signs tokens with, or \
+         CARILLON_JWT_PUBLIC_KEY to the public key (PEM); to try Carillon on this machine, add --dev"
+    )]
+    NoKey,
+    /// The development secret can be neither read nor made.
+    #[error("the development secret {} cannot be kept: {source}", path.display())]
+    DevSecret {
+        /// Its path.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl SettingsError {
+    pub(super) fn file(path: &Path, reason: &dyn fmt::Display) -> Self {
+        Self::File {
+            path: path.to_path_buf(),
+            reason: reason.to_string(),
+        }
+    }
+}

@@ -1,0 +1,436 @@
+//! One row for every setting: its variable, its flag, what the help says, how it is read and shown.
+//!
+//! The file's key is the flag's name with underscores. Defaults are those of [`Settings::default`].
+
+mod values;
+
+use std::{path::PathBuf, time::Duration};
+
+use super::{
+    LogFormat, Settings,
+    read::{choice, duration_up_to, number, show_duration, show_switch, switch, text},
+};
+use crate::services::presence::Scope;
+use values::{filter, millis, origins, public_keys, put, quota, role, secret};
+
+/// A setting.
+#[derive(Debug)]
+pub struct Setting {
+    /// Its environment variable.
+    pub env: &'static str,
+    /// Its flag, without the dashes.
+    pub flag: &'static str,
+    /// What stands for the value in the help.
+    pub placeholder: &'static str,
+    /// What the help says.
+    pub help: &'static str,
+    /// Whether its value is never shown.
+    pub secret: bool,
+    /// Whether an empty value switches it off instead of leaving the default.
+    pub empty_is_off: bool,
+    apply: fn(&mut Settings, &str) -> Result<(), String>,
+    show: fn(&Settings) -> String,
+}
+
+/// Settings that belong together.
+#[derive(Debug)]
+pub struct Group {
+    /// Their heading in the help.
+    pub heading: &'static str,
+    /// The settings.
+    pub settings: &'static [Setting],
+}
+
+impl Setting {
+    const fn new(
+        env: &'static str,
+        flag: &'static str,
+        placeholder: &'static str,
+        help: &'static str,
+        apply: fn(&mut Settings, &str) -> Result<(), String>,
+        show: fn(&Settings) -> String,
+    ) -> Self {
+        Self {
+            env,
+            flag,
+            placeholder,
+            help,
+            secret: false,
+            empty_is_off: false,
+            apply,
+            show,
+        }
+    }
+
+    const fn secret(self) -> Self {
+        Self { secret: true, ..self }
+    }
+
+    const fn empty_is_off(self) -> Self {
+        Self {
+            empty_is_off: true,
+            ..self
+        }
+    }
+
+    /// Its key in the settings file.
+    #[must_use]
+    pub fn key(&self) -> String {
+        self.flag.replace('-', "_")
+    }
+
+    /// Its value in `settings`, as it would be given; empty where it has none or is secret.
+    #[must_use]
+    pub fn show(&self, settings: &Settings) -> String {
+        (self.show)(settings)
+    }
+
+    /// Sets it; the error says what would be taken.
+    pub(super) fn apply(&self, settings: &mut Settings, text: &str) -> Result<(), String> {
+        (self.apply)(settings, text)
+    }
+}
+
+/// All settings.
+pub fn all() -> impl Iterator<Item = &'static Setting> {
+    GROUPS.iter().flat_map(|group| group.settings)
+}
+
+/// All settings in the order of the help.
+pub const GROUPS: &[Group] = &[
+    Group {
+        heading: "Network",
+        settings: NETWORK,
+    },
+    Group {
+        heading: "Connections",
+        settings: CONNECTIONS,
+    },
+    Group {
+        heading: "Data",
+        settings: DATA,
+    },
+    Group {
+        heading: "Tokens",
+        settings: TOKENS,
+    },
+    Group {
+        heading: "Limits",
+        settings: LIMITS,
+    },
+    Group {
+        heading: "Logs",
+        settings: LOGS,
+    },
+];
+
+const NETWORK: &[Setting] = &[
+    Setting::new(
+        "PORT",
+        "port",
+        "PORT",
+        "Port for clients; 0 takes any free one",
+        |settings, given| put(&mut settings.port, number(given, 0, u16::MAX)),
+        |settings| settings.port.to_string(),
+    ),
+    Setting::new(
+        "CARILLON_BIND",
+        "bind",
+        "ADDRESS",
+        "Address to listen on; with --dev 127.0.0.1 and nothing but loopback",
+        |settings, given| {
+            put(
+                &mut settings.bind,
+                given
+                    .parse()
+                    .map_err(|_| String::from("an IP address, such as 0.0.0.0 or ::1")),
+            )
+        },
+        |settings| settings.bind.to_string(),
+    ),
+    Setting::new(
+        "CARILLON_INTERNAL_PORT",
+        "internal-port",
+        "PORT",
+        "Port for health and metrics, which are then not on the client port",
+        |settings, given| put(&mut settings.internal_port, number(given, 0, u16::MAX).map(Some)),
+        |settings| {
+            settings
+                .internal_port
+                .map_or_else(String::new, |port| port.to_string())
+        },
+    ),
+    Setting::new(
+        "FRONTEND_URL",
+        "frontend-url",
+        "ORIGINS",
+        "Origins of the pages that may connect, separated by commas; the node's own always may, `*` is any",
+        |settings, given| put(&mut settings.origins, origins(given)),
+        |_| String::new(),
+    ),
+    Setting::new(
+        "CARILLON_WORKERS",
+        "workers",
+        "COUNT",
+        "Threads that serve; by default one for each core",
+        |settings, given| put(&mut settings.workers, number(given, 1, 1_024)),
+        |settings| settings.workers.to_string(),
+    ),
+    Setting::new(
+        "NODE_ENV",
+        "node-env",
+        "NAME",
+        "Errors on sockets carry details where it is `development`",
+        |settings, given| put(&mut settings.node_env, text(given)),
+        |settings| settings.node_env.clone(),
+    ),
+];
+
+const CONNECTIONS: &[Setting] = &[
+    Setting::new(
+        "SOCKET_PING_INTERVAL",
+        "socket-ping-interval",
+        "MS",
+        "Milliseconds between two pings",
+        |settings, given| put(&mut settings.ping_interval, millis(given)),
+        |settings| settings.ping_interval.as_millis().to_string(),
+    ),
+    Setting::new(
+        "SOCKET_PING_TIMEOUT",
+        "socket-ping-timeout",
+        "MS",
+        "Milliseconds that a client has to answer a ping",
+        |settings, given| put(&mut settings.ping_timeout, millis(given)),
+        |settings| settings.ping_timeout.as_millis().to_string(),
+    ),
+    Setting::new(
+        "CARILLON_RECOVERY_WINDOW",
+        "recovery-window",
+        "TIME",
+        "How long a lost connection may be recovered; 0s never, 1h at most",
+        |settings, given| {
+            put(
+                &mut settings.recovery_window,
+                duration_up_to(given, Duration::from_secs(3_600)),
+            )
+        },
+        |settings| show_duration(settings.recovery_window),
+    ),
+    Setting::new(
+        "CARILLON_DRAIN_TIMEOUT",
+        "drain-timeout",
+        "TIME",
+        "How long a stopping node takes to send its clients away; 10m at most",
+        |settings, given| {
+            put(
+                &mut settings.drain_timeout,
+                duration_up_to(given, Duration::from_secs(600)),
+            )
+        },
+        |settings| show_duration(settings.drain_timeout),
+    ),
+    Setting::new(
+        "CARILLON_PRESENCE",
+        "presence",
+        "SCOPE",
+        "Who learns who is online: all, or contacts (those who have both written to each other)",
+        |settings, given| {
+            let scopes = [("all", Scope::All), ("contacts", Scope::Contacts)];
+            put(&mut settings.presence, choice(given, &scopes))
+        },
+        |settings| match settings.presence {
+            Scope::All => String::from("all"),
+            Scope::Contacts => String::from("contacts"),
+        },
+    ),
+];
+
+const DATA: &[Setting] = &[
+    Setting::new(
+        "CARILLON_DATA_DIR",
+        "data-dir",
+        "FOLDER",
+        "Folder of the database; made where it is missing",
+        |settings, given| put(&mut settings.data_dir, text(given).map(PathBuf::from)),
+        |settings| settings.data_dir.display().to_string(),
+    ),
+    Setting::new(
+        "CARILLON_NOTIFICATION_DAYS",
+        "notification-days",
+        "DAYS",
+        "Days after which notifications are deleted; 0 keeps all",
+        |settings, given| put(&mut settings.notification_days, number(given, 0, 36_500)),
+        |settings| settings.notification_days.to_string(),
+    ),
+];
+
+const TOKENS: &[Setting] = &[
+    Setting::new(
+        "JWT_SECRET",
+        "jwt-secret",
+        "SECRET",
+        "Secret of HS256 tokens, 32 bytes or more; rather a variable than a flag, which other users of the machine see",
+        |settings, given| put(&mut settings.auth.secret, secret(given)),
+        |_| String::new(),
+    )
+    .secret(),
+    Setting::new(
+        "CARILLON_JWT_SECRET_PREVIOUS",
+        "jwt-secret-previous",
+        "SECRET",
+        "A second secret whose tokens are still taken, for changing JWT_SECRET",
+        |settings, given| put(&mut settings.auth.previous_secret, secret(given)),
+        |_| String::new(),
+    )
+    .secret(),
+    Setting::new(
+        "CARILLON_JWT_PUBLIC_KEY",
+        "jwt-public-key",
+        "PEM",
+        "Public keys of RS256 (RSA), ES256 (P-256) or EdDSA (Ed25519) tokens: PEM files, separated by commas, or PEM text",
+        |settings, given| put(&mut settings.auth.public_keys, public_keys(given)),
+        |_| String::new(),
+    ),
+    Setting::new(
+        "CARILLON_JWT_AUDIENCE",
+        "jwt-audience",
+        "TEXT",
+        "Refuse tokens whose `aud` does not name this",
+        |settings, given| put(&mut settings.auth.audience, text(given).map(Some)),
+        |settings| settings.auth.audience.clone().unwrap_or_default(),
+    ),
+    Setting::new(
+        "CARILLON_JWT_ISSUER",
+        "jwt-issuer",
+        "TEXT",
+        "Refuse tokens whose `iss` is not this",
+        |settings, given| put(&mut settings.auth.issuer, text(given).map(Some)),
+        |settings| settings.auth.issuer.clone().unwrap_or_default(),
+    ),
+    Setting::new(
+        "CARILLON_JWT_USER_CLAIM",
+        "jwt-user-claim",
+        "CLAIM",
+        "Claim that holds the user's id; `sub` counts where it is absent",
+        |settings, given| put(&mut settings.auth.user_claim, text(given)),
+        |settings| settings.auth.user_claim.clone(),
+    ),
+    Setting::new(
+        "CARILLON_JWT_ROLE_CLAIM",
+        "jwt-role-claim",
+        "CLAIM",
+        "Claim that holds the role",
+        |settings, given| put(&mut settings.auth.role_claim, text(given)),
+        |settings| settings.auth.role_claim.clone(),
+    ),
+    Setting::new(
+        "CARILLON_JWT_ADMIN_ROLE",
+        "jwt-admin-role",
+        "ROLE",
+        "Role that may do everything over REST; `off` or nothing: no token may",
+        |settings, given| put(&mut settings.auth.admin_role, Ok(role(given))),
+        |settings| settings.auth.admin_role.clone().unwrap_or_default(),
+    )
+    .empty_is_off(),
+    Setting::new(
+        "CARILLON_JWT_SERVICE_ROLE",
+        "jwt-service-role",
+        "ROLE",
+        "Role that may create notifications in any name and clean up; `off` or nothing: no token may",
+        |settings, given| put(&mut settings.auth.service_role, Ok(role(given))),
+        |settings| settings.auth.service_role.clone().unwrap_or_default(),
+    )
+    .empty_is_off(),
+    Setting::new(
+        "CARILLON_REQUIRE_EXP",
+        "require-exp",
+        "ON|OFF",
+        "Whether a token without `exp` is refused",
+        |settings, given| put(&mut settings.auth.require_exp, switch(given)),
+        |settings| show_switch(settings.auth.require_exp).to_owned(),
+    ),
+];
+
+const LIMITS: &[Setting] = &[
+    Setting::new(
+        "CARILLON_LIMITS",
+        "limits",
+        "ON|OFF",
+        "Whether there are limits at all; off is for measuring",
+        |settings, given| put(&mut settings.limits.enabled, switch(given)),
+        |settings| show_switch(settings.limits.enabled).to_owned(),
+    ),
+    Setting::new(
+        "CARILLON_MESSAGE_BURST",
+        "message-burst",
+        "COUNT",
+        "Messages that a user may send at once",
+        |settings, given| put(&mut settings.limits.message_burst, quota(given)),
+        |settings| settings.limits.message_burst.to_string(),
+    ),
+    Setting::new(
+        "CARILLON_MESSAGE_RATE",
+        "message-rate",
+        "PER-SECOND",
+        "Messages that a user may send per second in the long run",
+        |settings, given| put(&mut settings.limits.message_rate, quota(given)),
+        |settings| settings.limits.message_rate.to_string(),
+    ),
+    Setting::new(
+        "CARILLON_USER_CONNECTIONS",
+        "user-connections",
+        "COUNT",
+        "Connections that a user may hold",
+        |settings, given| put(&mut settings.limits.user_connections, quota(given)),
+        |settings| settings.limits.user_connections.to_string(),
+    ),
+    Setting::new(
+        "CARILLON_ADDRESS_CONNECTIONS",
+        "address-connections",
+        "COUNT",
+        "Connections that an address may hold (IPv6: a /64)",
+        |settings, given| put(&mut settings.limits.address_connections, quota(given)),
+        |settings| settings.limits.address_connections.to_string(),
+    ),
+    Setting::new(
+        "CARILLON_CONNECTION_RATE",
+        "connection-rate",
+        "PER-SECOND",
+        "New connections of an address per second",
+        |settings, given| put(&mut settings.limits.connection_rate, quota(given)),
+        |settings| settings.limits.connection_rate.to_string(),
+    ),
+    Setting::new(
+        "CARILLON_REQUEST_RATE",
+        "request-rate",
+        "PER-SECOND",
+        "Requests of an address, and polls and posts of a user, per second",
+        |settings, given| put(&mut settings.limits.request_rate, quota(given)),
+        |settings| settings.limits.request_rate.to_string(),
+    ),
+];
+
+const LOGS: &[Setting] = &[
+    Setting::new(
+        "CARILLON_LOG",
+        "log",
+        "FILTER",
+        "Levels, also by module: info, or warn,carillon_gateway=debug",
+        |settings, given| put(&mut settings.log.filter, filter(given)),
+        |settings| settings.log.filter.clone(),
+    ),
+    Setting::new(
+        "CARILLON_LOG_FORMAT",
+        "log-format",
+        "FORMAT",
+        "text or json",
+        |settings, given| {
+            let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+            put(&mut settings.log.format, choice(given, &formats))
+        },
+        |settings| match settings.log.format {
+            LogFormat::Text => String::from("text"),
+            LogFormat::Json => String::from("json"),
+        },
+    ),
+];

@@ -1,0 +1,75 @@
+//! How the table reads what is more than a number or a word.
+
+use std::{num::NonZeroU32, path::Path, time::Duration};
+
+use secrecy::SecretString;
+use tracing_subscriber::EnvFilter;
+
+use crate::{
+    auth,
+    http::origin::Origins,
+    settings::read::{list, number, text},
+};
+
+/// Keeps what was read.
+pub(super) fn put<T>(slot: &mut T, read: Result<T, String>) -> Result<(), String> {
+    *slot = read?;
+    Ok(())
+}
+
+/// A heartbeat's time in milliseconds: a day at most.
+pub(super) fn millis(given: &str) -> Result<Duration, String> {
+    number(given, 1, 86_400_000).map(Duration::from_millis)
+}
+
+pub(super) fn quota(given: &str) -> Result<NonZeroU32, String> {
+    number(
+        given,
+        NonZeroU32::MIN,
+        NonZeroU32::MIN.saturating_add(999_999_999),
+    )
+}
+
+pub(super) fn secret(given: &str) -> Result<Option<SecretString>, String> {
+    text(given).map(|secret| Some(SecretString::from(secret)))
+}
+
+pub(super) fn role(given: &str) -> Option<String> {
+    (!matches!(given, "" | "off")).then(|| given.to_owned())
+}
+
+pub(super) fn filter(given: &str) -> Result<String, String> {
+    match EnvFilter::try_new(given) {
+        Ok(_) if !given.is_empty() => Ok(given.to_owned()),
+        _ => Err(String::from(
+            "levels (error, warn, info, debug, trace, off), also as module=level, separated by commas",
+        )),
+    }
+}
+
+pub(super) fn origins(given: &str) -> Result<Origins, String> {
+    Origins::parse(given).map_err(|_| {
+        String::from(
+            "origins such as https://app.example or http://localhost:3000, separated by commas, each with its scheme \
+             and without a path",
+        )
+    })
+}
+
+/// Keys from PEM text, or from files where none is in the text itself. Variables often hold line ends as `\n`.
+pub(super) fn public_keys(given: &str) -> Result<Vec<auth::PublicKey>, String> {
+    if given.contains("-----BEGIN ") {
+        return auth::PublicKey::read_all(&given.replace("\\n", "\n"));
+    }
+    let mut keys = Vec::new();
+    for path in list(given).map(Path::new) {
+        let pem = std::fs::read_to_string(path).map_err(|error| {
+            format!(
+                "PEM files or PEM text; {} cannot be read: {error}",
+                path.display()
+            )
+        })?;
+        keys.extend(auth::PublicKey::read_all(&pem)?);
+    }
+    Ok(keys)
+}

@@ -1,0 +1,7 @@
+//! What a node tells its operator: logs and metrics. Neither ever holds a token or the text of a message.
+
+mod logs;
+mod metrics;
+
+pub use logs::{LogError, init_logs};
+pub use metrics::{Metrics, Totals};

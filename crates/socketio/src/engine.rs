@@ -1,0 +1,145 @@
+//! The sessions of one server: opened, found by their sid, ended.
+
+use std::sync::Arc;
+
+use bytestring::ByteString;
+use carillon_protocol::engine::payload;
+use dashmap::DashMap;
+use tokio::sync::mpsc;
+use tokio_util::task::TaskTracker;
+
+use crate::{
+    config::Config,
+    counters::Counters,
+    random_id::random_id,
+    session::{Application, CloseReason, Handshake, Role, Session, Transport, WebSocketLink, run_polling},
+};
+
+/// How many POSTs may wait for a session's handler before the next one waits itself.
+const INBOX_POSTS: usize = 2;
+
+/// Makes the layer above a new session.
+pub trait Acceptor: Send + Sync {
+    /// A session was opened.
+    fn accept(&self, session: &Arc<Session>) -> Box<dyn Application>;
+}
+
+/// The sessions of one server.
+pub struct Engine {
+    config: Arc<Config>,
+    acceptor: Arc<dyn Acceptor>,
+    sessions: Arc<DashMap<ByteString, Arc<Session>>>,
+    counters: Arc<Counters>,
+    tasks: TaskTracker,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine")
+            .field("config", &self.config)
+            .field("sessions", &self.sessions.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    /// A server without sessions. `tasks` owns the tasks of polling sessions.
+    #[must_use]
+    pub fn new(
+        config: Config,
+        acceptor: Arc<dyn Acceptor>,
+        counters: Arc<Counters>,
+        tasks: TaskTracker,
+    ) -> Self {
+        Self {
+            config: Arc::new(config),
+            acceptor,
+            sessions: Arc::default(),
+            counters,
+            tasks,
+        }
+    }
+
+    /// Times and bounds.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// What has happened so far.
+    #[must_use]
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Opens a session by polling; answers with the payload of the handshake.
+    #[must_use]
+    pub fn open_polling(&self, handshake: Handshake) -> ByteString {
+        let session = self.new_session(Transport::Polling, handshake);
+        let (sender, inbox) = mpsc::channel(INBOX_POSTS);
+        session.set_inbox(sender);
+        let application = self.acceptor.accept(&session);
+        let payload = payload::encode(&[session.open_packet()]);
+        let sessions = Arc::clone(&self.sessions);
+        self.tasks.spawn(async move {
+            run_polling(Arc::clone(&session), application, inbox).await;
+            if session.is_over() {
+                sessions.remove(session.sid());
+            }
+        });
+        payload
+    }
+
+    /// Opens a session by WebSocket; it lives while [`Engine::run`] runs the link.
+    pub fn open_websocket(&self, handshake: Handshake) -> WebSocketLink {
+        let session = self.new_session(Transport::WebSocket, handshake);
+        let application = self.acceptor.accept(&session);
+        session.send(smallvec::smallvec![session.open_packet()], false);
+        WebSocketLink::new(session, Role::Opened(application))
+    }
+
+    /// Takes a WebSocket that came with the sid of `session`: an upgrade, or one too many, which is accepted and closed.
+    pub fn upgrade(&self, session: &Arc<Session>) -> WebSocketLink {
+        session.probe()
+    }
+
+    /// Runs a WebSocket over its two halves until it ends. Not to be cancelled.
+    pub async fn run<R, W>(&self, link: WebSocketLink, reader: R, writer: W)
+    where
+        R: futures_util::Stream<Item = crate::session::Incoming> + Unpin,
+        W: crate::session::WebSocketSink,
+    {
+        let session = Arc::clone(link.session());
+        self.tasks.track_future(link.run(reader, writer)).await;
+        if session.is_over() {
+            self.sessions.remove(session.sid());
+        }
+    }
+
+    /// The session with this sid, while anything of it is left.
+    #[must_use]
+    pub fn session(&self, sid: &str) -> Option<Arc<Session>> {
+        let session = Arc::clone(self.sessions.get(sid)?.value());
+        (!session.is_over()).then_some(session)
+    }
+
+    /// Ends every session. Their clients come back by themselves: it closes transports and says nothing else.
+    pub fn close_all(&self, reason: CloseReason) {
+        // Not while a shard of the map is locked: the end of a session takes it out of the map.
+        let sessions: Vec<_> = self
+            .sessions
+            .iter()
+            .map(|entry| Arc::clone(entry.value()))
+            .collect();
+        for session in sessions {
+            session.close(reason);
+        }
+    }
+
+    fn new_session(&self, transport: Transport, handshake: Handshake) -> Arc<Session> {
+        let (config, counters) = (Arc::clone(&self.config), Arc::clone(&self.counters));
+        let session = Arc::new(Session::new(random_id(), transport, handshake, config, counters));
+        self.sessions.insert(session.sid().clone(), Arc::clone(&session));
+        session
+    }
+}

@@ -1,0 +1,143 @@
+//! What an application decides: who may join, what an event does.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytestring::ByteString;
+use carillon_protocol::{
+    adapter::Broadcast,
+    id::Room,
+    value::{Object, Value},
+};
+
+use crate::{
+    session::{CloseReason, Handshake},
+    socket::Socket,
+};
+
+/// A client asks to join a namespace.
+#[derive(Debug)]
+pub struct ConnectRequest<'a> {
+    /// The namespace, with its slash.
+    pub nsp: &'a ByteString,
+    /// The client's `auth`: an object, or `Null` where it gave none.
+    pub auth: &'a Value,
+    /// What the session was opened with.
+    pub handshake: &'a Handshake,
+    /// The lost session that it asks to have back.
+    pub resume: Option<ResumeRequest<'a>>,
+}
+
+/// A client asks for a lost session.
+#[derive(Debug, Clone, Copy)]
+pub struct ResumeRequest<'a> {
+    /// The private id it was given.
+    pub pid: &'a str,
+    /// The offset of the last event it saw.
+    pub offset: &'a str,
+}
+
+/// A client may join.
+#[derive(Debug)]
+pub struct Admission<D> {
+    /// What the application keeps with the socket.
+    pub data: D,
+    /// The rooms it is in from the start.
+    pub rooms: Vec<Room>,
+    /// What makes the session recoverable; `None` where it is not.
+    pub recovery: Option<RecoveryState>,
+}
+
+/// What a recoverable session is given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecoveryState {
+    /// The private id; the old one where the session is resumed.
+    pub pid: ByteString,
+    /// The place in the log from which on it misses things.
+    pub offset: ByteString,
+    /// The socket id of the session that is resumed; a new session gets a new one.
+    pub resumed_socket: Option<ByteString>,
+}
+
+/// A client may not join: `{message, data?}` of the CONNECT_ERROR.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Refusal {
+    /// For people; clients compare it, too.
+    pub message: String,
+    /// For programs.
+    pub data: Option<Value>,
+}
+
+impl Refusal {
+    /// A refusal without data.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            data: None,
+        }
+    }
+
+    pub(crate) fn into_value(self) -> Value {
+        let mut object = Object::with_capacity(2);
+        object.push("message", self.message);
+        if let Some(data) = self.data {
+            object.push("data", data);
+        }
+        Value::Object(object)
+    }
+}
+
+/// An event that a resumed session missed.
+#[derive(Debug, Clone)]
+pub struct MissedEvent {
+    /// The event.
+    pub broadcast: Arc<Broadcast>,
+    /// Its place in the log.
+    pub offset: ByteString,
+}
+
+/// Why a socket left its namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DisconnectReason {
+    /// The client said so: it will not come back by itself.
+    Client,
+    /// Its session ended.
+    Session(CloseReason),
+}
+
+impl DisconnectReason {
+    /// As Socket.IO names it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Client => "client namespace disconnect",
+            Self::Session(reason) => reason.as_str(),
+        }
+    }
+}
+
+/// An application over Socket.IO; `D` is what it keeps with each socket.
+///
+/// The calls of one session come one after the other, in the order of its packets: a slow call slows the one client
+/// that waits for it.
+#[async_trait]
+pub trait Handler<D: Send + Sync + 'static>: Send + Sync + 'static {
+    /// Whether there is such a namespace.
+    fn serves(&self, nsp: &str) -> bool;
+
+    /// A client asks to join.
+    async fn connect(&self, request: ConnectRequest<'_>) -> Result<Admission<D>, Refusal>;
+
+    /// What a resumed socket missed since `offset`, oldest first. It is in its rooms already: what comes meanwhile is
+    /// held back and not given twice. `None` where something may be missing: the client then gets a new session.
+    async fn missed(&self, socket: &Arc<Socket<D>>, offset: &str) -> Option<Vec<MissedEvent>>;
+
+    /// A client has joined, and has been told.
+    async fn connected(&self, socket: &Arc<Socket<D>>);
+
+    /// A client sent an event: `args[0]` is its name. The answer is sent as its ack, where the client wants one.
+    async fn event(&self, socket: &Arc<Socket<D>>, args: Vec<Value>) -> Vec<Value>;
+
+    /// A socket that had joined is gone, and in no room any more.
+    async fn disconnected(&self, socket: &Arc<Socket<D>>, reason: DisconnectReason);
+}

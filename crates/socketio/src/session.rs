@@ -1,0 +1,353 @@
+//! One Engine.IO session: the state that its transports, its timers and the layer above share.
+//!
+//! Everything here is synchronous and short: the lock is never held across an await. What waits (a held poll, a
+//! WebSocket's writer, the timers) waits on one of two notifications and looks again. Each takes its place among those who
+//! wait before it looks, and `notify_waiters` wakes all of them: no change is slept through, and none is left for later.
+
+mod machine;
+mod polling;
+mod queue;
+mod websocket;
+
+use std::sync::{Arc, atomic::Ordering};
+
+use async_trait::async_trait;
+use bytestring::ByteString;
+use carillon_protocol::{
+    engine::{self, Frame, Message, Packet},
+    socket::Frames,
+};
+use parking_lot::Mutex;
+use smallvec::SmallVec;
+use tokio::{
+    sync::{Notify, mpsc, oneshot},
+    time::Instant,
+};
+
+pub use machine::{CloseReason, Transport};
+pub use polling::{Malformed, Poll, Post};
+pub use websocket::{Incoming, WebSocketLink, WebSocketSink};
+
+pub(crate) use polling::run_polling;
+pub(crate) use websocket::Role;
+
+use crate::{config::Config, counters::Counters};
+use machine::{Farewell, Input, Machine, Output};
+use queue::Queue;
+
+/// What a session was opened with, as far as the layer above may want to know.
+#[derive(Debug, Clone, Default)]
+pub struct Handshake {
+    /// The client's address, as text.
+    pub address: String,
+    /// Headers of the request that opened the session, names in lower case; only those that the edge passed on.
+    pub headers: Vec<(ByteString, ByteString)>,
+}
+
+impl Handshake {
+    /// The first header of this lower-case name.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, value)| &**value)
+    }
+}
+
+/// The layer above one session. Its messages come one after the other, in order.
+#[async_trait]
+pub trait Application: Send {
+    /// A message came. The next one waits until this returns.
+    async fn message(&mut self, message: Message);
+
+    /// The session has ended; nothing comes after it.
+    async fn closed(&mut self, reason: CloseReason);
+}
+
+/// Whether a packet was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sent {
+    /// It is in the queue.
+    Queued,
+    /// The queue is full and the packet volatile.
+    Dropped,
+    /// The session has ended, perhaps because this packet did not fit.
+    Closed,
+}
+
+/// One Engine.IO session.
+#[derive(Debug)]
+pub struct Session {
+    sid: ByteString,
+    handshake: Handshake,
+    config: Arc<Config>,
+    counters: Arc<Counters>,
+    state: Mutex<State>,
+    /// For the transports that write: something waits in the queue, or the session has ended. Two may wait for a moment:
+    /// the poll that an upgrade releases, and the WebSocket.
+    outbound: Notify,
+    /// For everyone else: a deadline moved, the session has ended, or a WebSocket takes over.
+    changed: Notify,
+}
+
+struct State {
+    machine: Machine,
+    queue: Queue,
+    farewell: Option<Farewell>,
+    /// The held poll is to be answered even with nothing to say.
+    release_poll: bool,
+    /// The number of the latest probing WebSocket: one that finds another number here is over.
+    probe: u64,
+    /// From POSTs to the task of a polling session.
+    inbox: Option<mpsc::Sender<Vec<Message>>>,
+    /// Where that task hands the layer above to, once a WebSocket has taken over.
+    hand_over: Option<oneshot::Sender<Box<dyn Application>>>,
+}
+
+impl std::fmt::Debug for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("State")
+            .field("machine", &self.machine)
+            .field("queue", &self.queue)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What an input calls for beyond the session's own state.
+#[derive(Default)]
+struct Effects {
+    refused: bool,
+    answer_probe: bool,
+    deliver: Option<Message>,
+    /// The upgrade is done: here comes the layer above.
+    application: Option<oneshot::Receiver<Box<dyn Application>>>,
+}
+
+impl Session {
+    pub(crate) fn new(
+        sid: ByteString,
+        transport: Transport,
+        handshake: Handshake,
+        config: Arc<Config>,
+        counters: Arc<Counters>,
+    ) -> Self {
+        let machine = Machine::new(transport, &config, Instant::now());
+        let queue = Queue::new(config.queue_packets, config.queue_bytes);
+        counters.opened(transport);
+        Self {
+            sid,
+            handshake,
+            config,
+            counters,
+            state: Mutex::new(State {
+                machine,
+                queue,
+                farewell: None,
+                release_poll: false,
+                probe: 0,
+                inbox: None,
+                hand_over: None,
+            }),
+            outbound: Notify::new(),
+            changed: Notify::new(),
+        }
+    }
+
+    /// The session id: a secret, since whoever has it may speak for the client.
+    #[must_use]
+    pub const fn sid(&self) -> &ByteString {
+        &self.sid
+    }
+
+    /// What it was opened with.
+    #[must_use]
+    pub const fn handshake(&self) -> &Handshake {
+        &self.handshake
+    }
+
+    /// What carries it now.
+    #[must_use]
+    pub fn transport(&self) -> Transport {
+        self.state.lock().machine.transport()
+    }
+
+    /// Whether it has ended.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.state.lock().machine.is_closed()
+    }
+
+    /// Whether it has ended and nothing is left for its client.
+    pub(crate) fn is_over(&self) -> bool {
+        let state = self.state.lock();
+        state.machine.is_closed() && state.machine.deadline().is_none()
+    }
+
+    /// Queues a packet for the client. A full queue drops a volatile packet; any other ends the session as a slow
+    /// consumer. Never waits.
+    pub fn send(&self, packet: Frames, volatile: bool) -> Sent {
+        let mut state = self.state.lock();
+        if state.machine.is_closed() {
+            return Sent::Closed;
+        }
+        let was_empty = state.queue.is_empty();
+        if !state.queue.push(packet) {
+            if volatile {
+                self.counters.dropped.fetch_add(1, Ordering::Relaxed);
+                return Sent::Dropped;
+            }
+            self.apply(&mut state, Input::Close(CloseReason::SlowConsumer));
+            return Sent::Closed;
+        }
+        drop(state);
+        if was_empty {
+            self.outbound.notify_waiters();
+        }
+        Sent::Queued
+    }
+
+    /// Queues packets that belong together; where they do not fit, none of them ([`Sent::Dropped`]).
+    pub(crate) fn send_all(&self, packets: Vec<Frames>) -> Sent {
+        let mut state = self.state.lock();
+        if state.machine.is_closed() {
+            return Sent::Closed;
+        }
+        if !state.queue.push_all(packets) {
+            return Sent::Dropped;
+        }
+        drop(state);
+        self.outbound.notify_waiters();
+        Sent::Queued
+    }
+
+    /// Most packets that may wait for the client.
+    pub(crate) fn queue_packets(&self) -> usize {
+        self.config.queue_packets
+    }
+
+    /// Ends the session. What is queued still goes out, as far as the client takes it.
+    pub fn close(&self, reason: CloseReason) {
+        self.input(Input::Close(reason));
+    }
+
+    /// Ends the session at `at`, whatever else happens; `None` lifts it.
+    pub fn expire_at(&self, at: Option<Instant>) {
+        self.input(Input::ExpireAt(at));
+    }
+
+    /// A namespace was joined: the session no longer ends by the connect timeout.
+    pub(crate) fn joined(&self) {
+        self.input(Input::Joined);
+    }
+
+    pub(crate) fn open_packet(&self) -> Frame {
+        let millis = |duration: std::time::Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        engine::Handshake {
+            sid: &self.sid,
+            upgrade: self.transport() == Transport::Polling,
+            ping_interval_ms: millis(self.config.ping_interval),
+            ping_timeout_ms: millis(self.config.ping_timeout),
+            max_payload: self.config.max_payload,
+        }
+        .to_frame()
+    }
+
+    pub(crate) fn set_inbox(&self, inbox: mpsc::Sender<Vec<Message>>) {
+        self.state.lock().inbox = Some(inbox);
+    }
+
+    fn input(&self, input: Input) -> Effects {
+        self.apply(&mut self.state.lock(), input)
+    }
+
+    fn apply(&self, state: &mut State, input: Input) -> Effects {
+        let mut effects = Effects::default();
+        // Messages, the many, never bring a deadline forward.
+        let is_message = matches!(input, Input::Packet(Packet::Message(_)));
+        let deadline = (!is_message).then(|| state.machine.deadline()).flatten();
+        for output in state.machine.handle(input, &self.config, Instant::now()) {
+            match output {
+                Output::Refuse => effects.refused = true,
+                Output::Deliver(message) => effects.deliver = Some(message),
+                Output::AnswerProbe => effects.answer_probe = true,
+                Output::Ping => {
+                    state.queue.push_control(Frame::PING);
+                    self.outbound.notify_waiters();
+                }
+                Output::ReleasePoll => {
+                    state.release_poll = true;
+                    self.outbound.notify_waiters();
+                }
+                Output::Upgraded => {
+                    state.inbox = None;
+                    let (sender, receiver) = oneshot::channel();
+                    state.hand_over = Some(sender);
+                    effects.application = Some(receiver);
+                    self.counters.upgraded.fetch_add(1, Ordering::Relaxed);
+                    self.changed.notify_waiters();
+                }
+                Output::CloseProbe => {
+                    state.probe += 1;
+                    self.changed.notify_waiters();
+                }
+                Output::Closed(farewell) => {
+                    if !farewell.flush {
+                        state.queue.clear();
+                    }
+                    state.farewell = Some(farewell);
+                    self.counters.closed(farewell.reason);
+                    self.outbound.notify_waiters();
+                    self.changed.notify_waiters();
+                }
+                Output::Forget => self.changed.notify_waiters(),
+            }
+        }
+        if deadline.is_some() && state.machine.deadline() < deadline {
+            self.changed.notify_waiters();
+        }
+        effects
+    }
+
+    /// Waits until the session has ended; answers why.
+    async fn ended(&self) -> CloseReason {
+        loop {
+            let changed = self.changed.notified();
+            if let Some(farewell) = self.state.lock().farewell {
+                return farewell.reason;
+            }
+            changed.await;
+        }
+    }
+
+    /// Feeds the machine its deadlines until the session is over.
+    async fn run_timers(&self) {
+        loop {
+            let changed = self.changed.notified();
+            let Some(deadline) = self.state.lock().machine.deadline() else {
+                return;
+            };
+            tokio::select! {
+                () = tokio::time::sleep_until(deadline) => { self.input(Input::Tick); }
+                () = changed => {}
+            }
+        }
+    }
+
+    /// Waits for frames to write over WebSocket; an empty batch means that the session has ended and all is written.
+    async fn next_batch(&self) -> SmallVec<[Frame; 8]> {
+        let mut batch = SmallVec::new();
+        loop {
+            let outbound = self.outbound.notified();
+            {
+                let mut state = self.state.lock();
+                let capacity = batch.inline_size();
+                state.queue.take(capacity, &mut batch);
+                if !batch.is_empty() || state.farewell.is_some() {
+                    return batch;
+                }
+            }
+            outbound.await;
+        }
+    }
+}

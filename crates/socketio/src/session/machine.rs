@@ -1,0 +1,458 @@
+//! The Engine.IO session machine: `(state, input, now) → outputs`, without I/O.
+//!
+//! It knows the heartbeat, the polling rules, the upgrade and every way a session ends (Engine.IO v4, "Transports",
+//! "Upgrade" and "Heartbeat"). The session applies its outputs; transports and timers feed it.
+
+use std::time::Duration;
+
+use carillon_protocol::engine::{Message, Packet};
+use smallvec::{SmallVec, smallvec};
+use tokio::time::Instant;
+
+use crate::config::Config;
+
+/// How often a held poll is released while an upgrade is under way (engine.io 6, `socket.ts`).
+const UPGRADE_NOOP_INTERVAL: Duration = Duration::from_millis(100);
+
+/// What carries a session's packets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Transport {
+    /// HTTP long-polling.
+    Polling,
+    /// WebSocket.
+    WebSocket,
+}
+
+impl Transport {
+    /// As the `transport` query parameter names it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Polling => "polling",
+            Self::WebSocket => "websocket",
+        }
+    }
+}
+
+/// Why a session ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum CloseReason {
+    /// The client closed its transport, or the connection went.
+    TransportClose,
+    /// The client broke the transport's rules, or the connection failed.
+    TransportError,
+    /// No pong in time.
+    PingTimeout,
+    /// A packet that is none.
+    ParseError,
+    /// A message over the limit.
+    TooBig,
+    /// The layer above closed it: what came broke the rules of Socket.IO.
+    ForcedClose,
+    /// More waited for the client than may.
+    SlowConsumer,
+    /// No namespace was joined in time.
+    ConnectTimeout,
+    /// What it was opened with is no longer valid (an expired token).
+    Expired,
+    /// The same client came back on a new connection.
+    Superseded,
+    /// The server goes.
+    ServerShutdown,
+}
+
+impl CloseReason {
+    /// Every reason.
+    pub const ALL: [Self; 11] = [
+        Self::TransportClose,
+        Self::TransportError,
+        Self::PingTimeout,
+        Self::ParseError,
+        Self::TooBig,
+        Self::ForcedClose,
+        Self::SlowConsumer,
+        Self::ConnectTimeout,
+        Self::Expired,
+        Self::Superseded,
+        Self::ServerShutdown,
+    ];
+
+    /// As Socket.IO names it where it has a name; the others in the same style.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::TransportClose => "transport close",
+            Self::TransportError => "transport error",
+            Self::PingTimeout => "ping timeout",
+            Self::ParseError => "parse error",
+            Self::TooBig => "message too big",
+            Self::ForcedClose => "forced close",
+            Self::SlowConsumer => "slow consumer",
+            Self::ConnectTimeout => "connect timeout",
+            Self::Expired => "expired",
+            Self::Superseded => "superseded",
+            Self::ServerShutdown => "server shutting down",
+        }
+    }
+
+    /// Whether the client's side ended it, so that there is nothing left to tell it.
+    const fn is_clients(self) -> bool {
+        matches!(
+            self,
+            Self::TransportClose | Self::TransportError | Self::PingTimeout | Self::ParseError | Self::TooBig
+        )
+    }
+}
+
+/// What happened to a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Input {
+    /// A GET came.
+    Poll,
+    /// The held GET is answered.
+    PollAnswered,
+    /// The held GET's connection went.
+    PollAborted,
+    /// A POST came.
+    Post,
+    /// The POST is answered.
+    PostAnswered,
+    /// The POST's connection went.
+    PostAborted,
+    /// A packet came over a polling POST or over the session's WebSocket.
+    Packet(Packet),
+    /// What came over the session's transport is no packet.
+    Malformed,
+    /// The session's WebSocket went.
+    WebSocketLost,
+    /// A WebSocket opened with the sid of this session.
+    Probe,
+    /// A packet came over the probing WebSocket.
+    ProbePacket(Packet),
+    /// The probing WebSocket went, or sent what is no packet.
+    ProbeLost,
+    /// The session has joined a namespace.
+    Joined,
+    /// The session ends at this time, whatever else happens; `None` lifts it.
+    ExpireAt(Option<Instant>),
+    /// The server ends it.
+    Close(CloseReason),
+    /// A deadline has come.
+    Tick,
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Output {
+    /// The request breaks the rules: refuse it (400, or close the WebSocket).
+    Refuse,
+    /// Queue a ping.
+    Ping,
+    /// Give a message to the layer above.
+    Deliver(Message),
+    /// Answer the held GET with a noop if there is nothing else for it.
+    ReleasePoll,
+    /// Answer `3probe` on the probing WebSocket.
+    AnswerProbe,
+    /// The probing WebSocket is the transport now.
+    Upgraded,
+    /// Close the probing WebSocket; the session stays.
+    CloseProbe,
+    /// The session has ended.
+    Closed(Farewell),
+    /// Nobody came for what was left: forget the session.
+    Forget,
+}
+
+/// How a session's end is told to its client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Farewell {
+    pub(crate) reason: CloseReason,
+    /// A held GET is answered by a noop rather than by a close packet: the client itself asked for the end.
+    pub(crate) noop: bool,
+    /// What is queued is still for the client.
+    pub(crate) flush: bool,
+}
+
+pub(crate) type Outputs = SmallVec<[Output; 2]>;
+
+/// A WebSocket on its way to become the transport.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Probe {
+    /// Open, but no `2probe` yet.
+    Opened { until: Instant },
+    /// `3probe` sent: waits for the upgrade packet.
+    Ready { until: Instant, noop_at: Instant },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Heartbeat {
+    /// The next ping is due.
+    Idle { ping_at: Instant },
+    /// A pong is awaited. Any other packet re-arms the timeout once (engine.io 6.6.12).
+    Awaiting { until: Instant, extended: bool },
+}
+
+#[derive(Debug)]
+pub(crate) struct Machine {
+    transport: Transport,
+    heartbeat: Heartbeat,
+    probe: Option<Probe>,
+    poll_held: bool,
+    post_open: bool,
+    join_until: Option<Instant>,
+    expire_at: Option<Instant>,
+    /// Closed: the time until which a polling client may fetch what is left.
+    closed: Option<Option<Instant>>,
+}
+
+impl Machine {
+    pub(crate) fn new(transport: Transport, config: &Config, now: Instant) -> Self {
+        Self {
+            transport,
+            heartbeat: Heartbeat::Idle {
+                ping_at: now + config.ping_interval,
+            },
+            probe: None,
+            poll_held: false,
+            post_open: false,
+            join_until: config.connect_timeout.map(|timeout| now + timeout),
+            expire_at: None,
+            closed: None,
+        }
+    }
+
+    pub(crate) const fn transport(&self) -> Transport {
+        self.transport
+    }
+
+    pub(crate) const fn is_closed(&self) -> bool {
+        self.closed.is_some()
+    }
+
+    /// The time of the next `Tick`; `None` once there is nothing left to wait for.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        if let Some(linger) = self.closed {
+            return linger;
+        }
+        let heartbeat = match self.heartbeat {
+            Heartbeat::Idle { ping_at } => ping_at,
+            Heartbeat::Awaiting { until, .. } => until,
+        };
+        let probe = self.probe.map(|probe| match probe {
+            Probe::Opened { until } => until,
+            Probe::Ready { until, noop_at } => until.min(noop_at),
+        });
+        [Some(heartbeat), probe, self.join_until, self.expire_at]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    pub(crate) fn handle(&mut self, input: Input, config: &Config, now: Instant) -> Outputs {
+        if self.is_closed() {
+            return self.handle_closed(&input, now);
+        }
+        match input {
+            Input::Poll => self.poll(),
+            Input::PollAnswered => {
+                self.poll_held = false;
+                smallvec![]
+            }
+            Input::Post if self.transport == Transport::WebSocket => smallvec![Output::Refuse],
+            Input::Post if self.post_open => self.refuse_and_close(),
+            Input::Post => {
+                self.post_open = true;
+                smallvec![]
+            }
+            Input::PostAnswered => {
+                self.post_open = false;
+                smallvec![]
+            }
+            Input::PollAborted | Input::PostAborted if self.transport == Transport::Polling => {
+                self.poll_held = false;
+                self.close(CloseReason::TransportError, config, now)
+            }
+            Input::PollAborted | Input::PostAborted => smallvec![],
+            Input::Packet(packet) => self.packet(packet, config, now),
+            Input::Malformed => self.close(CloseReason::ParseError, config, now),
+            Input::WebSocketLost => self.close(CloseReason::TransportClose, config, now),
+            Input::Probe => self.open_probe(config, now),
+            Input::ProbePacket(packet) => self.probe_packet(&packet, now),
+            Input::ProbeLost => {
+                self.probe = None;
+                smallvec![]
+            }
+            Input::Joined => {
+                self.join_until = None;
+                smallvec![]
+            }
+            Input::ExpireAt(at) => {
+                self.expire_at = at;
+                smallvec![]
+            }
+            Input::Close(reason) => self.close(reason, config, now),
+            Input::Tick => self.tick(config, now),
+        }
+    }
+
+    /// After its end a session refuses everything, but for the one poll that fetches what is left.
+    fn handle_closed(&mut self, input: &Input, now: Instant) -> Outputs {
+        match input {
+            Input::Poll if self.closed.flatten().is_some() && !self.poll_held => {
+                self.poll_held = true;
+                smallvec![]
+            }
+            Input::Poll | Input::Post | Input::Probe => smallvec![Output::Refuse],
+            Input::PollAnswered | Input::PollAborted => {
+                self.closed = Some(None);
+                smallvec![Output::Forget]
+            }
+            Input::Tick if self.closed.flatten().is_some_and(|until| until <= now) => {
+                self.closed = Some(None);
+                smallvec![Output::Forget]
+            }
+            _ => smallvec![],
+        }
+    }
+
+    fn poll(&mut self) -> Outputs {
+        if self.transport == Transport::WebSocket {
+            return smallvec![Output::Refuse];
+        }
+        if self.poll_held {
+            return self.refuse_and_close();
+        }
+        self.poll_held = true;
+        smallvec![]
+    }
+
+    /// Two requests of one kind at once: the client is broken (engine.io 6, `polling.ts`).
+    fn refuse_and_close(&mut self) -> Outputs {
+        self.closed = Some(None);
+        let reason = CloseReason::TransportError;
+        smallvec![
+            Output::Refuse,
+            Output::Closed(Farewell {
+                reason,
+                noop: false,
+                flush: false
+            })
+        ]
+    }
+
+    fn packet(&mut self, packet: Packet, config: &Config, now: Instant) -> Outputs {
+        let is_pong = matches!(packet, Packet::Pong(_));
+        self.note_life(is_pong, config, now);
+        match packet {
+            Packet::Message(message) => smallvec![Output::Deliver(message)],
+            // A version 4 client never sends a ping outside a probe.
+            Packet::Ping(_) => self.close(CloseReason::TransportError, config, now),
+            // Over WebSocket the official server passes a close packet over: the frame that follows closes.
+            Packet::Close if self.transport == Transport::Polling => {
+                self.closed = Some(None);
+                let reason = CloseReason::TransportClose;
+                smallvec![Output::Closed(Farewell {
+                    reason,
+                    noop: true,
+                    flush: false
+                })]
+            }
+            Packet::Pong(_) | Packet::Open | Packet::Close | Packet::Upgrade | Packet::Noop => smallvec![],
+        }
+    }
+
+    fn note_life(&mut self, is_pong: bool, config: &Config, now: Instant) {
+        if is_pong {
+            self.heartbeat = Heartbeat::Idle {
+                ping_at: now + config.ping_interval,
+            };
+        } else if let Heartbeat::Awaiting { extended: false, .. } = self.heartbeat {
+            self.heartbeat = Heartbeat::Awaiting {
+                until: now + config.ping_timeout,
+                extended: true,
+            };
+        }
+    }
+
+    fn open_probe(&mut self, config: &Config, now: Instant) -> Outputs {
+        if self.transport == Transport::WebSocket || self.probe.is_some() {
+            return smallvec![Output::Refuse];
+        }
+        self.probe = Some(Probe::Opened {
+            until: now + config.upgrade_timeout,
+        });
+        smallvec![]
+    }
+
+    fn probe_packet(&mut self, packet: &Packet, now: Instant) -> Outputs {
+        match (self.probe, packet) {
+            (Some(Probe::Opened { until }), Packet::Ping(data)) if *data == "probe" => {
+                self.probe = Some(Probe::Ready {
+                    until,
+                    noop_at: now + UPGRADE_NOOP_INTERVAL,
+                });
+                smallvec![Output::AnswerProbe, Output::ReleasePoll]
+            }
+            (Some(Probe::Ready { .. }), Packet::Upgrade) => {
+                self.probe = None;
+                self.transport = Transport::WebSocket;
+                smallvec![Output::Upgraded, Output::ReleasePoll]
+            }
+            _ => {
+                self.probe = None;
+                smallvec![Output::CloseProbe]
+            }
+        }
+    }
+
+    fn close(&mut self, reason: CloseReason, config: &Config, now: Instant) -> Outputs {
+        let flush = !reason.is_clients() && reason != CloseReason::SlowConsumer;
+        // What is left for a polling client waits for its next GET, if none is held.
+        let lingers =
+            self.transport == Transport::Polling && !reason.is_clients() && reason != CloseReason::Superseded;
+        self.closed = Some(lingers.then(|| now + config.close_grace));
+        smallvec![Output::Closed(Farewell {
+            reason,
+            noop: false,
+            flush
+        })]
+    }
+
+    fn tick(&mut self, config: &Config, now: Instant) -> Outputs {
+        let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        if due(self.expire_at) {
+            return self.close(CloseReason::Expired, config, now);
+        }
+        if due(self.join_until) {
+            return self.close(CloseReason::ConnectTimeout, config, now);
+        }
+        let mut outputs = Outputs::new();
+        match self.heartbeat {
+            Heartbeat::Awaiting { until, .. } if until <= now => {
+                return self.close(CloseReason::PingTimeout, config, now);
+            }
+            Heartbeat::Idle { ping_at } if ping_at <= now => {
+                // Counted from when it was due, so that a late timer does not shift the client's clock.
+                self.heartbeat = Heartbeat::Awaiting {
+                    until: ping_at + config.ping_timeout,
+                    extended: false,
+                };
+                outputs.push(Output::Ping);
+            }
+            Heartbeat::Awaiting { .. } | Heartbeat::Idle { .. } => {}
+        }
+        match &mut self.probe {
+            Some(Probe::Opened { until } | Probe::Ready { until, .. }) if *until <= now => {
+                self.probe = None;
+                outputs.push(Output::CloseProbe);
+            }
+            Some(Probe::Ready { noop_at, .. }) if *noop_at <= now => {
+                *noop_at = now + UPGRADE_NOOP_INTERVAL;
+                outputs.push(Output::ReleasePoll);
+            }
+            _ => {}
+        }
+        outputs
+    }
+}

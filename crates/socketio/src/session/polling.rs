@@ -1,0 +1,211 @@
+//! The polling transport: a held GET takes what waits, a POST brings packets, one task per session works them off.
+
+use std::sync::Arc;
+
+use bytestring::ByteString;
+use carillon_protocol::engine::{Frame, Message, Packet, payload};
+use tokio::sync::mpsc;
+
+use super::{Application, Session, Transport, machine::Input};
+
+/// A GET of a session. Dropped without an answer, it ends the session: the client's connection went.
+#[derive(Debug)]
+pub struct Poll {
+    session: Arc<Session>,
+    answered: bool,
+}
+
+impl Poll {
+    /// Waits until there is something for the client; answers with the payload.
+    pub async fn payload(mut self) -> ByteString {
+        let session = Arc::clone(&self.session);
+        loop {
+            let outbound = session.outbound.notified();
+            if let Some(frames) = self.take() {
+                return payload::encode(&frames);
+            }
+            outbound.await;
+        }
+    }
+
+    /// Takes what there is. The poll is over with it: what comes after it is for the next one.
+    fn take(&mut self) -> Option<Vec<Frame>> {
+        let mut state = self.session.state.lock();
+        let mut frames = Vec::new();
+        if state.machine.transport() == Transport::WebSocket {
+            frames.push(Frame::NOOP);
+        } else {
+            state.queue.take(usize::MAX, &mut frames);
+            if let Some(farewell) = state.farewell {
+                frames.push(if farewell.noop { Frame::NOOP } else { Frame::CLOSE });
+            } else if frames.is_empty() && state.release_poll {
+                frames.push(Frame::NOOP);
+            }
+        }
+        if frames.is_empty() {
+            return None;
+        }
+        state.release_poll = false;
+        self.answered = true;
+        self.session.apply(&mut state, Input::PollAnswered);
+        Some(frames)
+    }
+}
+
+impl Drop for Poll {
+    fn drop(&mut self) {
+        if !self.answered {
+            self.session.input(Input::PollAborted);
+        }
+    }
+}
+
+/// A POST of a session. Dropped without an answer, it ends the session: the client's connection went.
+#[derive(Debug)]
+pub struct Post {
+    session: Arc<Session>,
+    answered: bool,
+}
+
+/// The payload of a POST held a packet that is none; the session has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the payload has an invalid packet")]
+pub struct Malformed;
+
+impl Post {
+    /// Takes the request's body. When it returns, its messages are with the session, in order.
+    ///
+    /// # Errors
+    /// Where a packet cannot be read: those before it count, and the session ends.
+    pub async fn receive(mut self, body: ByteString) -> Result<(), Malformed> {
+        let mut batch = Vec::new();
+        let mut outcome = Ok(());
+        for packet in payload::decode(&body, self.session.config.max_packets_per_payload) {
+            match packet {
+                // What ends the session must not overtake what came before it.
+                Ok(packet @ (Packet::Close | Packet::Ping(_))) => {
+                    self.hand_in(std::mem::take(&mut batch)).await;
+                    self.session.input(Input::Packet(packet));
+                }
+                Ok(packet) => batch.extend(self.session.input(Input::Packet(packet)).deliver),
+                Err(_) => {
+                    self.hand_in(std::mem::take(&mut batch)).await;
+                    self.session.input(Input::Malformed);
+                    outcome = Err(Malformed);
+                    break;
+                }
+            }
+        }
+        self.hand_in(batch).await;
+        self.answer();
+        outcome
+    }
+
+    /// Ends the request without its body (it was too large): the session stays.
+    pub fn reject(mut self) {
+        self.answer();
+    }
+
+    fn answer(&mut self) {
+        self.answered = true;
+        self.session.input(Input::PostAnswered);
+    }
+
+    async fn hand_in(&self, batch: Vec<Message>) {
+        let inbox = self.session.state.lock().inbox.clone();
+        if let Some(inbox) = inbox.filter(|_| !batch.is_empty()) {
+            // The receiver goes only with the session itself.
+            let _gone = inbox.send(batch).await;
+        }
+    }
+}
+
+impl Drop for Post {
+    fn drop(&mut self) {
+        if !self.answered {
+            self.session.input(Input::PostAborted);
+        }
+    }
+}
+
+impl Session {
+    /// Begins a GET; `None` where it breaks the rules (a second one at once, or after an upgrade).
+    #[must_use]
+    pub fn poll(self: &Arc<Self>) -> Option<Poll> {
+        let refused = self.input(Input::Poll).refused;
+        (!refused).then(|| Poll {
+            session: Arc::clone(self),
+            answered: false,
+        })
+    }
+
+    /// Begins a POST; `None` where it breaks the rules (a second one at once, or after an upgrade).
+    #[must_use]
+    pub fn post(self: &Arc<Self>) -> Option<Post> {
+        let refused = self.input(Input::Post).refused;
+        (!refused).then(|| Post {
+            session: Arc::clone(self),
+            answered: false,
+        })
+    }
+}
+
+/// Runs a session that was opened by polling, until it is over or a WebSocket has taken it over.
+pub(crate) async fn run_polling(
+    session: Arc<Session>,
+    application: Box<dyn Application>,
+    inbox: mpsc::Receiver<Vec<Message>>,
+) {
+    let timers = session.run_timers();
+    let work = work_off(&session, application, inbox);
+    tokio::pin!(timers, work);
+    tokio::select! {
+        outcome = &mut work => if outcome == WorkEnd::Closed {
+            timers.await;
+        },
+        () = &mut timers => { work.await; }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum WorkEnd {
+    Closed,
+    HandedOver,
+}
+
+async fn work_off(
+    session: &Session,
+    mut application: Box<dyn Application>,
+    mut inbox: mpsc::Receiver<Vec<Message>>,
+) -> WorkEnd {
+    loop {
+        let changed = session.changed.notified();
+        let (taker, farewell) = {
+            let mut state = session.state.lock();
+            (state.hand_over.take(), state.farewell)
+        };
+        // What was handed in before the end of the session, or before a WebSocket took over, comes first.
+        while let Ok(batch) = inbox.try_recv() {
+            for message in batch {
+                application.message(message).await;
+            }
+        }
+        if let Some(taker) = taker {
+            // A WebSocket that is gone already takes nothing: the session ends below, or by its timers.
+            match taker.send(application) {
+                Ok(()) => return WorkEnd::HandedOver,
+                Err(back) => application = back,
+            }
+        } else if let Some(farewell) = farewell {
+            application.closed(farewell.reason).await;
+            return WorkEnd::Closed;
+        } else {
+            tokio::select! {
+                Some(batch) = inbox.recv() => for message in batch {
+                    application.message(message).await;
+                },
+                () = changed => {}
+            }
+        }
+    }
+}

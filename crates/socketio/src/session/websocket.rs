@@ -1,0 +1,233 @@
+//! The WebSocket transport: one task reads, writes and keeps the time; messages go to the layer above without a hop.
+
+use std::{pin::pin, sync::Arc};
+
+use bytes::Bytes;
+use bytestring::ByteString;
+use carillon_protocol::engine::{self, Frame, Message, Packet};
+use futures_util::{Stream, StreamExt};
+use tokio::sync::oneshot;
+
+use super::{Application, CloseReason, Effects, Session, machine::Input};
+
+/// Close code for a message over the limit (RFC 6455, 7.4.1).
+const MESSAGE_TOO_BIG: u16 = 1009;
+
+/// What comes over a WebSocket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Incoming {
+    /// A whole text message.
+    Text(ByteString),
+    /// A whole binary message.
+    Binary(Bytes),
+    /// A message over [`Config::max_payload`](crate::Config::max_payload).
+    TooBig,
+    /// What is no valid WebSocket message: text that is no UTF-8, a broken frame.
+    Invalid,
+}
+
+/// The writing side of a WebSocket.
+pub trait WebSocketSink {
+    /// Writes one message; `false` once the connection has gone.
+    fn send(&mut self, frame: Frame) -> impl Future<Output = bool>;
+
+    /// Closes it, with a close frame that has this code, or none.
+    fn close(self, code: Option<u16>) -> impl Future<Output = ()>;
+}
+
+/// What a WebSocket is to its session.
+pub(crate) enum Role {
+    /// It opened the session.
+    Opened(Box<dyn Application>),
+    /// It may become the transport of a polling session; its number among those that tried.
+    Probe(u64),
+    /// It came too much: it is accepted and closed (engine.io 6, `server.ts`).
+    Refused,
+}
+
+/// A WebSocket that is to be run over its two halves, once the HTTP side has accepted it.
+#[must_use = "the session waits for its WebSocket"]
+pub struct WebSocketLink {
+    session: Arc<Session>,
+    role: Role,
+}
+
+impl std::fmt::Debug for WebSocketLink {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WebSocketLink")
+            .field("session", &self.session)
+            .finish_non_exhaustive()
+    }
+}
+
+impl WebSocketLink {
+    pub(crate) const fn session(&self) -> &Arc<Session> {
+        &self.session
+    }
+
+    pub(crate) const fn new(session: Arc<Session>, role: Role) -> Self {
+        Self { session, role }
+    }
+
+    /// Runs it until the WebSocket or the session ends. Not to be cancelled: the layer above is told of the end here.
+    pub async fn run<R, W>(self, mut reader: R, mut writer: W)
+    where
+        R: Stream<Item = Incoming> + Unpin,
+        W: WebSocketSink,
+    {
+        let Self { session, role } = self;
+        let application = match role {
+            Role::Opened(application) => Some(Coming::Here(application)),
+            Role::Probe(number) => take_over(&session, number, &mut reader, &mut writer).await,
+            Role::Refused => None,
+        };
+        match application {
+            Some(application) => serve(&session, application, reader, writer).await,
+            None => {
+                let _late = tokio::time::timeout(session.config.close_grace, writer.close(None)).await;
+            }
+        }
+    }
+}
+
+/// Where the layer above is.
+enum Coming {
+    Here(Box<dyn Application>),
+    /// The task of the polling session brings it once it has worked off what came before the upgrade.
+    Later(oneshot::Receiver<Box<dyn Application>>),
+}
+
+impl Session {
+    /// Begins an upgrade, or what only looks like one.
+    pub(crate) fn probe(self: &Arc<Self>) -> WebSocketLink {
+        let role = {
+            let mut state = self.state.lock();
+            if self.apply(&mut state, Input::Probe).refused {
+                Role::Refused
+            } else {
+                state.probe += 1;
+                Role::Probe(state.probe)
+            }
+        };
+        WebSocketLink::new(Arc::clone(self), role)
+    }
+
+    fn is_probing(&self, number: u64) -> bool {
+        let state = self.state.lock();
+        state.probe == number && !state.machine.is_closed()
+    }
+
+    /// An input of the probing WebSocket with this number; none once that one is over.
+    fn probe_input(&self, number: u64, input: Input) -> Effects {
+        let mut state = self.state.lock();
+        if state.probe == number {
+            self.apply(&mut state, input)
+        } else {
+            Effects::default()
+        }
+    }
+}
+
+/// The upgrade: `2probe`, `3probe`, `5`; then the layer above moves here from the task of the polling session.
+async fn take_over<R, W>(session: &Session, number: u64, reader: &mut R, writer: &mut W) -> Option<Coming>
+where
+    R: Stream<Item = Incoming> + Unpin,
+    W: WebSocketSink,
+{
+    loop {
+        let changed = session.changed.notified();
+        if !session.is_probing(number) {
+            return None;
+        }
+        let incoming = tokio::select! {
+            incoming = reader.next() => incoming,
+            () = changed => continue,
+        };
+        let packet = match incoming {
+            Some(Incoming::Text(text)) => engine::decode_text(&text).ok(),
+            Some(Incoming::Binary(_) | Incoming::TooBig | Incoming::Invalid) | None => None,
+        };
+        let effects = session.probe_input(number, packet.map_or(Input::ProbeLost, Input::ProbePacket));
+        if let Some(application) = effects.application {
+            return Some(Coming::Later(application));
+        }
+        if !effects.answer_probe || !writer.send(Frame::PONG_PROBE).await {
+            session.probe_input(number, Input::ProbeLost);
+            return None;
+        }
+    }
+}
+
+/// The session's life over WebSocket. It writes and keeps the time even while the layer above is busy, or on its way.
+async fn serve<R, W>(session: &Session, application: Coming, reader: R, writer: W)
+where
+    R: Stream<Item = Incoming> + Unpin,
+    W: WebSocketSink,
+{
+    let reading = async {
+        let mut application = match application {
+            Coming::Here(application) => application,
+            Coming::Later(application) => match application.await {
+                Ok(application) => application,
+                Err(_gone) => return session.close(CloseReason::TransportError),
+            },
+        };
+        let reason = read(session, &mut *application, reader).await;
+        application.closed(reason).await;
+    };
+    tokio::join!(reading, write(session, writer), session.run_timers());
+}
+
+async fn read<R>(session: &Session, application: &mut dyn Application, mut reader: R) -> CloseReason
+where
+    R: Stream<Item = Incoming> + Unpin,
+{
+    let mut ended = pin!(session.ended());
+    loop {
+        let incoming = tokio::select! {
+            biased;
+            reason = &mut ended => return reason,
+            incoming = reader.next() => incoming,
+        };
+        let input = match incoming {
+            Some(Incoming::Text(text)) => engine::decode_text(&text).map_or(Input::Malformed, Input::Packet),
+            Some(Incoming::Binary(bytes)) => Input::Packet(Packet::Message(Message::Binary(bytes))),
+            Some(Incoming::TooBig) => Input::Close(CloseReason::TooBig),
+            Some(Incoming::Invalid) => Input::Malformed,
+            None => Input::WebSocketLost,
+        };
+        if let Some(message) = session.input(input).deliver {
+            application.message(message).await;
+        }
+    }
+}
+
+/// Writes until the session has ended and what it left is written, or the client takes no more.
+async fn write<W: WebSocketSink>(session: &Session, mut writer: W) {
+    let mut writing = pin!(async move {
+        loop {
+            let batch = session.next_batch().await;
+            if batch.is_empty() {
+                break;
+            }
+            for frame in batch {
+                if !writer.send(frame).await {
+                    session.input(Input::WebSocketLost);
+                    return;
+                }
+            }
+        }
+        let too_big = session
+            .state
+            .lock()
+            .farewell
+            .is_some_and(|farewell| farewell.reason == CloseReason::TooBig);
+        writer.close(too_big.then_some(MESSAGE_TOO_BIG)).await;
+    });
+    tokio::select! {
+        () = &mut writing => return,
+        _reason = session.ended() => {}
+    }
+    // A client that reads no more, or hardly, cannot keep the connection open by that.
+    let _late = tokio::time::timeout(session.config.close_grace, writing).await;
+}
