@@ -56,5 +56,20 @@ pub enum TokenError {
     Invalid,
 }
 
+/// Tells who a token names. [`Verifier`] does; tests have their own.
+pub trait VerifyToken: Send + Sync {
+    /// Verifies a JWT.
+    ///
+    /// # Errors
+    /// [`TokenError`] where it is not, or no longer, good.
+    fn verify(&self, token: &str) -> Result<Identity, TokenError>;
+}
+
+impl VerifyToken for Verifier {
+    fn verify(&self, token: &str) -> Result<Identity, TokenError> {
+        Self::verify(self, token)
+    }
+}
+
 #[cfg(test)]
 mod tests;

@@ -21,8 +21,7 @@ use carillon_protocol::{
     value::{Object, Value},
 };
 
-pub use self::{message_send::Quota, token_refresh::Verify};
-use crate::{clock::Clock, services::Services};
+use crate::{auth::VerifyToken, clock::Clock, limits::MessageQuota, services::Services};
 
 /// Who asks.
 #[derive(Debug, Clone, Copy)]
@@ -92,8 +91,8 @@ type Answer = Result<Outcome, Problem>;
 pub struct Events {
     services: Arc<Services>,
     clock: Arc<dyn Clock>,
-    quota: Arc<dyn Quota>,
-    verifier: Arc<dyn Verify>,
+    quota: Arc<dyn MessageQuota>,
+    verifier: Arc<dyn VerifyToken>,
     shows_details: bool,
 }
 
@@ -111,8 +110,8 @@ impl Events {
     pub fn new(
         services: Arc<Services>,
         clock: Arc<dyn Clock>,
-        quota: Arc<dyn Quota>,
-        verifier: Arc<dyn Verify>,
+        quota: Arc<dyn MessageQuota>,
+        verifier: Arc<dyn VerifyToken>,
         shows_details: bool,
     ) -> Self {
         Self {

@@ -1,7 +1,5 @@
 //! The composition root: a node is put together here, served, and taken down in order.
 
-mod seams;
-
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use actix_web::{
@@ -27,7 +25,7 @@ use crate::{
     events::Events,
     http::{
         cors,
-        dev::{self, Mint},
+        dev::{self, DevTokens},
         engineio::{self, Endpoint},
         error,
         health::{self, Health, Readiness, Stage},
@@ -86,7 +84,7 @@ struct Parts {
     health: web::Data<Health>,
     endpoint: web::Data<Endpoint>,
     origins: web::Data<Origins>,
-    mint: Option<web::Data<Mint>>,
+    dev_tokens: Option<web::Data<DevTokens>>,
 }
 
 impl Node {
@@ -158,7 +156,7 @@ impl Node {
         let parts = Parts {
             rest: web::Data::new(Rest {
                 services: Arc::clone(&services),
-                verifier: verifier.clone(),
+                verifier,
                 limits: limits.clone(),
                 development: settings.shows_details(),
             }),
@@ -171,12 +169,12 @@ impl Node {
                 engine: Arc::clone(&engine),
                 origins: origins.clone(),
                 readiness: Arc::clone(&readiness),
+                quota: limits.clone(),
             }),
             origins: web::Data::new(origins),
-            mint: settings.dev.then(|| {
-                let settings = settings.auth.clone();
-                web::Data::new(Mint(Arc::new(seams::DevMint { settings, clock })))
-            }),
+            dev_tokens: settings
+                .dev
+                .then(|| web::Data::new(DevTokens::new(settings.auth.clone(), clock))),
         };
         let stopping = CancellationToken::new();
         let (addresses, servers) = serve(settings, &parts)?;
@@ -271,9 +269,9 @@ fn serve(settings: &Settings, parts: &Parts) -> anyhow::Result<(Vec<SocketAddr>,
             health,
             endpoint,
             origins,
-            mint,
+            dev_tokens,
         } = client_parts.clone();
-        let is_dev = mint.is_some();
+        let is_dev = dev_tokens.is_some();
         App::new()
             .app_data(rest)
             .app_data(health)
@@ -283,9 +281,8 @@ fn serve(settings: &Settings, parts: &Parts) -> anyhow::Result<(Vec<SocketAddr>,
                 if !is_internal_apart {
                     health::configure(cfg);
                 }
-                if let Some(mint) = mint {
-                    cfg.app_data(mint);
-                    dev::configure(cfg);
+                if let Some(tokens) = dev_tokens {
+                    dev::configure(cfg, tokens);
                 }
                 rest::configure(cfg);
             }))

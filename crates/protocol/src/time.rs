@@ -37,14 +37,15 @@ impl Timestamp {
         self.0
     }
 
-    /// Reads a date as clients write it: RFC 3339 with an offset or `Z` (`2026-01-02T03:04:05.678Z`), or a date alone.
+    /// Reads a date as clients write it: RFC 3339 with an offset or `Z` (`2026-01-02T03:04:05.678Z`). Without an offset,
+    /// and as a date alone, it counts as UTC.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         if let Ok(at) = text.parse::<jiff::Timestamp>() {
             return Some(Self::from_millis(at.as_millisecond()));
         }
-        let date: jiff::civil::Date = text.parse().ok()?;
-        let at = date.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp();
+        let civil: jiff::civil::DateTime = text.parse().ok()?;
+        let at = civil.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp();
         Some(Self::from_millis(at.as_millisecond()))
     }
 
@@ -103,6 +104,10 @@ mod tests {
         assert_eq!(
             Timestamp::parse("2026-01-02").unwrap().to_string(),
             "2026-01-02T00:00:00.000Z"
+        );
+        assert_eq!(
+            Timestamp::parse("2026-01-02T03:04:05").unwrap().to_string(),
+            "2026-01-02T03:04:05.000Z"
         );
         assert_eq!(Timestamp::parse("yesterday"), None);
     }

@@ -5,10 +5,13 @@ use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 
 use actix_web::{App, HttpServer, web};
 use async_trait::async_trait;
-use carillon_gateway::http::{
-    engineio::{self, Endpoint},
-    health::{Readiness, Stage},
-    origin::Origins,
+use carillon_gateway::{
+    http::{
+        engineio::{self, Endpoint},
+        health::{Readiness, Stage},
+        origin::Origins,
+    },
+    limits::RequestQuota,
 };
 use carillon_protocol::{
     engine::{Frame, Message},
@@ -27,6 +30,15 @@ struct Arguments {
     /// The port to listen on.
     #[arg(long, default_value_t = 3000)]
     port: u16,
+}
+
+/// The suites open sessions as fast as they like.
+struct Unlimited;
+
+impl RequestQuota for Unlimited {
+    fn request(&self, _address: std::net::IpAddr) -> Result<(), u64> {
+        Ok(())
+    }
 }
 
 /// Sends every message back.
@@ -127,6 +139,7 @@ async fn main() -> std::io::Result<()> {
             engine,
             origins: Origins::default(),
             readiness: Arc::clone(&readiness),
+            quota: Arc::new(Unlimited),
         })
     };
     let (engine_io, socket_io) = (endpoint(echo_config, Arc::new(Echo)), endpoint(config, suite));

@@ -18,15 +18,6 @@ use crate::services::messages::SendRequest;
 
 const FAILED: &str = "Failed to send message";
 
-/// How many messages a user may send.
-pub trait Quota: Send + Sync {
-    /// Counts one message of `user`.
-    ///
-    /// # Errors
-    /// Where it is one too many: after how many milliseconds a retry is worth it.
-    fn message(&self, user: &UserId) -> Result<(), u64>;
-}
-
 impl Events {
     pub(super) async fn send_message(&self, caller: &Caller<'_>, payload: &Value) -> Answer {
         let request = read(payload)?;

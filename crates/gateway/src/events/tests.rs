@@ -10,7 +10,8 @@ use carillon_protocol::value::Value;
 
 use super::*;
 use crate::{
-    auth::{Identity, Role, TokenError},
+    auth::{Identity, Role, TokenError, VerifyToken},
+    limits::MessageQuota,
     services::{
         presence::Scope,
         testing::{Node, user},
@@ -64,7 +65,7 @@ impl Desk {
 /// How many messages are still let through, whoever sends them.
 struct Budget(AtomicU32);
 
-impl Quota for Budget {
+impl MessageQuota for Budget {
     fn message(&self, _user: &UserId) -> Result<(), u64> {
         let take = |left: u32| left.checked_sub(1);
         self.0
@@ -77,7 +78,7 @@ impl Quota for Budget {
 /// `ann@5000` names ann until 5,000 ms, `ann` names ann for ever, `@` nobody.
 struct Tokens;
 
-impl Verify for Tokens {
+impl VerifyToken for Tokens {
     fn verify(&self, token: &str) -> Result<Identity, TokenError> {
         match token {
             "expired" => return Err(TokenError::Expired),

@@ -13,15 +13,6 @@ use crate::auth::{Identity, TokenError};
 
 const FAILED: &str = "Failed to refresh token";
 
-/// Verifies tokens.
-pub trait Verify: Send + Sync {
-    /// Who the token says it is.
-    ///
-    /// # Errors
-    /// Where it is expired or otherwise no good.
-    fn verify(&self, token: &str) -> Result<Identity, TokenError>;
-}
-
 impl Events {
     pub(super) fn refresh_token(&self, caller: &Caller<'_>, payload: &Value) -> Answer {
         let identity = self

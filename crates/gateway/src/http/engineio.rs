@@ -1,7 +1,7 @@
 //! The Engine.IO endpoint: which request is what, and every refusal (Engine.IO v4; codes of engine.io 6, `server.ts`).
 //! What it accepts goes on in [`polling`](super::polling) and [`websocket`](super::websocket).
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -20,14 +20,14 @@ use super::{
     origin::Origins,
     polling, websocket,
 };
+use crate::limits::RequestQuota;
 
 /// The protocol revision that is spoken: `EIO=4`.
 const REVISION: &str = "4";
 /// When a node that starts or drains is worth another try, in seconds.
-const RETRY_NOT_READY_SECONDS: u32 = 1;
+const RETRY_NOT_READY_SECONDS: u64 = 1;
 
 /// What the endpoint is made of; part of the data of its scope.
-#[derive(Debug)]
 pub struct Endpoint {
     /// The sessions.
     pub engine: Arc<Engine>,
@@ -35,6 +35,8 @@ pub struct Endpoint {
     pub origins: Origins,
     /// Whether new ones are taken.
     pub readiness: Arc<Readiness>,
+    /// How many an address may open.
+    pub quota: Arc<dyn RequestQuota>,
 }
 
 /// Why a request is refused: `{"code":<number>,"message":<text>}`.
@@ -50,6 +52,18 @@ pub(super) enum Refusal {
     MethodNotAllowed,
     /// The node starts or drains.
     NotReady,
+    /// The address opens too many.
+    TooMany {
+        retry_after_ms: u64,
+    },
+}
+
+impl std::fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Endpoint")
+            .field("engine", &self.engine)
+            .finish_non_exhaustive()
+    }
 }
 
 #[derive(Serialize)]
@@ -69,10 +83,15 @@ impl Refusal {
             Self::UnsupportedVersion => (StatusCode::BAD_REQUEST, 5, "Unsupported protocol version"),
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, 3, "Bad request"),
             Self::NotReady => (StatusCode::SERVICE_UNAVAILABLE, 4, "Not ready"),
+            Self::TooMany { .. } => (StatusCode::TOO_MANY_REQUESTS, 4, "Too many connections"),
         };
         let mut response = HttpResponse::build(status);
-        if self == Self::NotReady {
-            response.insert_header((RETRY_AFTER, RETRY_NOT_READY_SECONDS));
+        match self {
+            Self::NotReady => _ = response.insert_header((RETRY_AFTER, RETRY_NOT_READY_SECONDS)),
+            Self::TooMany { retry_after_ms } => {
+                response.insert_header((RETRY_AFTER, retry_after_ms.div_ceil(1_000).max(1)));
+            }
+            _ => {}
         }
         response.json(Body { code, message })
     }
@@ -201,6 +220,13 @@ fn accept(endpoint: &Endpoint, request: &HttpRequest) -> Result<Accepted, Refusa
             if endpoint.readiness.stage() != Stage::Ready {
                 return Err(Refusal::NotReady);
             }
+            let address = request
+                .peer_addr()
+                .map_or(IpAddr::from([0, 0, 0, 0]), |address| address.ip());
+            endpoint
+                .quota
+                .request(address)
+                .map_err(|retry_after_ms| Refusal::TooMany { retry_after_ms })?;
             Ok(match transport {
                 Transport::Polling => Accepted::OpenPolling,
                 Transport::WebSocket => Accepted::OpenWebSocket,

@@ -30,28 +30,7 @@ use self::{
     route::{Operation, find},
 };
 use super::error::ApiError;
-use crate::{
-    auth::{Identity, TokenError},
-    services::Services,
-};
-
-/// Tells who a token names.
-pub trait VerifyToken: Send + Sync {
-    /// Verifies a JWT.
-    ///
-    /// # Errors
-    /// Where it is not, or no longer, valid.
-    fn verify(&self, token: &str) -> Result<Identity, TokenError>;
-}
-
-/// Bounds the requests of an address.
-pub trait RequestQuota: Send + Sync {
-    /// Counts one request.
-    ///
-    /// # Errors
-    /// Where there are too many: after how many milliseconds a retry is worth it.
-    fn request(&self, address: IpAddr) -> Result<(), u64>;
-}
+use crate::{auth::VerifyToken, limits::RequestQuota, services::Services};
 
 /// What the routes work with; part of the application's data.
 pub struct Rest {

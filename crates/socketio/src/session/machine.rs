@@ -456,3 +456,6 @@ impl Machine {
         outputs
     }
 }
+
+#[cfg(test)]
+mod tests;

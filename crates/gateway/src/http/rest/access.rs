@@ -3,9 +3,9 @@
 use actix_web::http::header::{AUTHORIZATION, HeaderMap};
 use carillon_protocol::{chat::Pair, id::UserId, problem::Code};
 
-use super::{VerifyToken, query::Query};
+use super::query::Query;
 use crate::{
-    auth::{self, Identity, Role},
+    auth::{self, Identity, Role, VerifyToken},
     http::error::ApiError,
 };
 
