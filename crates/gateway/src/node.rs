@@ -47,6 +47,8 @@ const SOCKET_IO_PATH: &str = "/socket.io";
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// How long a client may take to send the head of a request.
 const REQUEST_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a node that drains is seen not to be ready before it sends its clients away.
+const DRAIN_NOTICE: Duration = Duration::from_millis(250);
 /// How long idle connections are waited for at the end, in seconds.
 const SHUTDOWN_SECONDS: u64 = 1;
 /// How often old notifications are looked for.
@@ -216,6 +218,10 @@ impl Node {
         tracing::info!("draining");
         self.readiness.advance(Stage::Draining);
         self.stopping.cancel();
+        if self.engine.counters().live() > 0 {
+            // Who asks whether the node is ready learns that it is not before its clients come back.
+            tokio::time::sleep(DRAIN_NOTICE).await;
+        }
         self.engine.close_all(CloseReason::ServerShutdown);
         self.sessions.close();
         if tokio::time::timeout(self.drain_timeout, self.sessions.wait())

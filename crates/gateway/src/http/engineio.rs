@@ -1,13 +1,16 @@
 //! The Engine.IO endpoint: which request is what, and every refusal (Engine.IO v4; codes of engine.io 6, `server.ts`).
 //! What it accepts goes on in [`polling`](super::polling) and [`websocket`](super::websocket).
 
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+};
 
 use actix_web::{
     HttpRequest, HttpResponse,
     http::{
         Method, StatusCode,
-        header::{AUTHORIZATION, HOST, ORIGIN, RETRY_AFTER, UPGRADE},
+        header::{AUTHORIZATION, HOST, HeaderValue, ORIGIN, RETRY_AFTER, UPGRADE},
     },
     web,
 };
@@ -18,12 +21,15 @@ use serde::Serialize;
 use super::{
     health::{Readiness, Stage},
     origin::Origins,
-    polling, websocket,
+    polling,
+    websocket::{self, BinaryFrames, Link},
 };
 use crate::limits::RequestQuota;
 
 /// The protocol revision that is spoken: `EIO=4`.
 const REVISION: &str = "4";
+/// What stands for the address of a client that has none (a test without a connection).
+const UNKNOWN_ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 /// When a node that starts or drains is worth another try, in seconds.
 const RETRY_NOT_READY_SECONDS: u64 = 1;
 
@@ -48,8 +54,8 @@ pub(super) enum Refusal {
     BadRequest,
     Forbidden,
     UnsupportedVersion,
-    /// A session takes GET and POST alone.
-    MethodNotAllowed,
+    /// A session takes GET and POST alone; anything else leaves it as it is.
+    SessionMethod,
     /// The node starts or drains.
     NotReady,
     /// The address opens too many.
@@ -81,7 +87,7 @@ impl Refusal {
             Self::BadRequest => (StatusCode::BAD_REQUEST, 3, "Bad request"),
             Self::Forbidden => (StatusCode::FORBIDDEN, 4, "Forbidden"),
             Self::UnsupportedVersion => (StatusCode::BAD_REQUEST, 5, "Unsupported protocol version"),
-            Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, 3, "Bad request"),
+            Self::SessionMethod => return HttpResponse::InternalServerError().finish(),
             Self::NotReady => (StatusCode::SERVICE_UNAVAILABLE, 4, "Not ready"),
             Self::TooMany { .. } => (StatusCode::TOO_MANY_REQUESTS, 4, "Too many connections"),
         };
@@ -103,6 +109,8 @@ struct Query {
     transport: Option<String>,
     sid: Option<String>,
     revision: Option<String>,
+    /// `b64`: a client that cannot read binary frames.
+    binary: BinaryFrames,
 }
 
 impl Query {
@@ -116,6 +124,10 @@ impl Query {
                 "transport" => &mut parsed.transport,
                 "sid" => &mut parsed.sid,
                 "EIO" => &mut parsed.revision,
+                "b64" => {
+                    parsed.binary = BinaryFrames::Base64;
+                    continue;
+                }
                 _ => continue,
             };
             slot.get_or_insert(value);
@@ -135,104 +147,103 @@ enum Accepted {
 /// Adds the endpoint under `path` (`/socket.io`): every path that begins with it and a slash. The data of its scope
 /// holds the [`Endpoint`].
 pub fn configure(cfg: &mut web::ServiceConfig, path: &str, endpoint: web::Data<Endpoint>) {
-    let resource = web::resource(format!("{path}/{{rest:.*}}"))
-        .app_data(endpoint)
-        .to(serve);
-    cfg.service(resource);
+    let resource = web::resource(format!("{path}/{{rest:.*}}")).app_data(endpoint);
+    cfg.service(resource.to(serve));
 }
 
 async fn serve(endpoint: web::Data<Endpoint>, request: HttpRequest, payload: web::Payload) -> HttpResponse {
-    let accepted = match accept(&endpoint, &request) {
+    let query = Query::parse(request.query_string());
+    let accepted = match accept(&endpoint, &request, &query) {
         Ok(accepted) => accepted,
         Err(refusal) => {
             tracing::debug!(?refusal, "engine.io request refused");
             return refusal.respond();
         }
     };
-    match accepted {
-        Accepted::OpenPolling => polling::open(&endpoint.engine, handshake(&request)),
-        Accepted::Polling(session) if request.method() == Method::GET => polling::get(&session).await,
-        Accepted::Polling(session) => polling::post(&endpoint.engine, &session, &request, payload).await,
-        Accepted::OpenWebSocket => websocket::serve(&endpoint.engine, &request, payload, |engine| {
-            engine.open_websocket(handshake(&request))
-        }),
-        Accepted::Upgrade(session) => websocket::serve(&endpoint.engine, &request, payload, |engine| {
-            engine.upgrade(&session)
-        }),
-    }
+    let engine = &endpoint.engine;
+    let link = match accepted {
+        Accepted::OpenPolling => return polling::open(engine, handshake(&request)),
+        Accepted::Polling(session) if request.method() == Method::GET => return polling::get(&session).await,
+        Accepted::Polling(session) => return polling::post(engine, &session, &request, payload).await,
+        Accepted::OpenWebSocket => Link::Open(handshake(&request)),
+        Accepted::Upgrade(session) => Link::Upgrade(session),
+    };
+    websocket::serve(engine, &request, payload, query.binary, link)
 }
 
 /// The checks, in the order of engine.io 6: transport, origin, then those of a session or those of a handshake.
-fn accept(endpoint: &Endpoint, request: &HttpRequest) -> Result<Accepted, Refusal> {
-    let query = Query::parse(request.query_string());
+fn accept(endpoint: &Endpoint, request: &HttpRequest, query: &Query) -> Result<Accepted, Refusal> {
     let transport = match query.transport.as_deref() {
         Some("polling") => Transport::Polling,
         Some("websocket") => Transport::WebSocket,
         _ => return Err(Refusal::TransportUnknown),
     };
-    let origin = request.headers().get(ORIGIN);
-    if origin.is_some_and(|origin| {
-        origin
-            .as_bytes()
-            .iter()
-            .any(|byte| (*byte < b' ' && *byte != b'\t') || *byte == 127)
-    }) {
+    let headers = request.headers();
+    let is_control = |byte: &u8| (*byte < b' ' && *byte != b'\t') || *byte == 127;
+    if headers
+        .get(ORIGIN)
+        .is_some_and(|origin| origin.as_bytes().iter().any(is_control))
+    {
         return Err(Refusal::BadRequest);
     }
-    let is_upgrade = request
-        .headers()
-        .get(UPGRADE)
-        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"));
-    match query.sid {
-        Some(sid) => {
-            let session = endpoint.engine.session(&sid).ok_or(Refusal::SessionUnknown)?;
-            if query.revision.as_deref() != Some(REVISION) {
-                return Err(Refusal::BadRequest);
-            }
-            match transport {
-                Transport::WebSocket if is_upgrade => Ok(Accepted::Upgrade(session)),
-                Transport::Polling if !is_upgrade && session.transport() == Transport::Polling => {
-                    let is_known = matches!(*request.method(), Method::GET | Method::POST);
-                    if is_known {
-                        Ok(Accepted::Polling(session))
-                    } else {
-                        Err(Refusal::MethodNotAllowed)
-                    }
-                }
-                Transport::WebSocket | Transport::Polling => Err(Refusal::BadRequest),
-            }
-        }
-        None => {
-            if request.method() != Method::GET {
-                return Err(Refusal::BadHandshakeMethod);
-            }
-            if (transport == Transport::WebSocket) != is_upgrade {
-                return Err(Refusal::BadRequest);
-            }
-            let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
-            let is_allowed = |origin: &str| endpoint.origins.allows(origin, host);
-            if origin.is_some_and(|origin| !origin.to_str().is_ok_and(is_allowed)) {
-                return Err(Refusal::Forbidden);
-            }
-            if query.revision.as_deref() != Some(REVISION) {
-                return Err(Refusal::UnsupportedVersion);
-            }
-            if endpoint.readiness.stage() != Stage::Ready {
-                return Err(Refusal::NotReady);
-            }
-            let address = request
-                .peer_addr()
-                .map_or(IpAddr::from([0, 0, 0, 0]), |address| address.ip());
-            endpoint
-                .quota
-                .request(address)
-                .map_err(|retry_after_ms| Refusal::TooMany { retry_after_ms })?;
-            Ok(match transport {
-                Transport::Polling => Accepted::OpenPolling,
-                Transport::WebSocket => Accepted::OpenWebSocket,
-            })
-        }
+    let upgrade = headers.get(UPGRADE).map(HeaderValue::as_bytes);
+    let is_upgrade = upgrade.is_some_and(|value| value.eq_ignore_ascii_case(b"websocket"));
+    let is_fitting = (transport == Transport::WebSocket) == is_upgrade;
+    let Some(sid) = &query.sid else {
+        return accept_handshake(endpoint, request, query, transport, is_fitting);
+    };
+    let session = endpoint.engine.session(sid).ok_or(Refusal::SessionUnknown)?;
+    if !is_fitting || query.revision.as_deref() != Some(REVISION) {
+        return Err(Refusal::BadRequest);
     }
+    match (transport, session.transport()) {
+        // Also one that is too many, which is accepted and closed.
+        (Transport::WebSocket, _) => Ok(Accepted::Upgrade(session)),
+        (Transport::Polling, Transport::WebSocket) => Err(Refusal::BadRequest),
+        (Transport::Polling, Transport::Polling) => match *request.method() {
+            Method::GET | Method::POST => Ok(Accepted::Polling(session)),
+            _ => Err(Refusal::SessionMethod),
+        },
+    }
+}
+
+fn accept_handshake(
+    endpoint: &Endpoint,
+    request: &HttpRequest,
+    query: &Query,
+    transport: Transport,
+    is_fitting: bool,
+) -> Result<Accepted, Refusal> {
+    if request.method() != Method::GET {
+        return Err(Refusal::BadHandshakeMethod);
+    }
+    if !is_fitting {
+        return Err(Refusal::BadRequest);
+    }
+    let headers = request.headers();
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+    let is_allowed = |origin: &str| endpoint.origins.allows(origin, host);
+    if headers
+        .get(ORIGIN)
+        .is_some_and(|origin| !origin.to_str().is_ok_and(is_allowed))
+    {
+        return Err(Refusal::Forbidden);
+    }
+    if query.revision.as_deref() != Some(REVISION) {
+        return Err(Refusal::UnsupportedVersion);
+    }
+    if endpoint.readiness.stage() != Stage::Ready {
+        return Err(Refusal::NotReady);
+    }
+    let address = request
+        .peer_addr()
+        .map_or(UNKNOWN_ADDRESS, |address| address.ip());
+    let admitted = endpoint.quota.request(address);
+    admitted.map_err(|retry_after_ms| Refusal::TooMany { retry_after_ms })?;
+    Ok(match transport {
+        Transport::Polling => Accepted::OpenPolling,
+        Transport::WebSocket => Accepted::OpenWebSocket,
+    })
 }
 
 /// What the session keeps of the request that opened it: the address, and the header that may hold a token.

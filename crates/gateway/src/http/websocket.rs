@@ -10,24 +10,46 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use actix_ws::{CloseCode, Item, Message, MessageStream, ProtocolError};
 use bytes::{Bytes, BytesMut};
 use bytestring::ByteString;
-use carillon_protocol::engine::Frame;
-use carillon_socketio::{Engine, Incoming, WebSocketLink, WebSocketSink};
+use carillon_protocol::engine::{Frame, payload};
+use carillon_socketio::{Engine, Handshake, Incoming, Session, WebSocketSink};
 use futures_util::Stream;
 
 use super::engineio::Refusal;
 
-/// Accepts the WebSocket and runs what `link` makes of it, apart from the request.
+/// How a client gets binary messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum BinaryFrames {
+    /// As binary frames.
+    #[default]
+    Raw,
+    /// As text frames of `b` and base64: it asked so by the query parameter `b64`.
+    Base64,
+}
+
+/// What a WebSocket is for.
+pub(super) enum Link {
+    /// It opens a session.
+    Open(Handshake),
+    /// It came with the sid of a session.
+    Upgrade(Arc<Session>),
+}
+
+/// Accepts the WebSocket and runs it, apart from the request.
 pub(super) fn serve(
     engine: &Arc<Engine>,
     request: &HttpRequest,
     payload: web::Payload,
-    link: impl FnOnce(&Engine) -> WebSocketLink,
+    binary: BinaryFrames,
+    link: Link,
 ) -> HttpResponse {
     let Ok((response, session, messages)) = actix_ws::handle(request, payload) else {
         return Refusal::BadRequest.respond();
     };
     let max_payload = engine.config().max_payload;
-    let link = link(engine);
+    let link = match link {
+        Link::Open(handshake) => engine.open_websocket(handshake),
+        Link::Upgrade(session) => engine.upgrade(&session),
+    };
     let engine = Arc::clone(engine);
     let reader = Reader {
         messages: messages.max_frame_size(max_payload),
@@ -36,7 +58,7 @@ pub(super) fn serve(
         partial: None,
     };
     // Ends with the connection or the session, whichever goes first; a drain waits until no session is left.
-    actix_web::rt::spawn(async move { engine.run(link, reader, Writer(session)).await });
+    actix_web::rt::spawn(async move { engine.run(link, reader, Writer { session, binary }).await });
     response
 }
 
@@ -139,19 +161,29 @@ impl Reader {
     }
 }
 
-struct Writer(actix_ws::Session);
+struct Writer {
+    session: actix_ws::Session,
+    binary: BinaryFrames,
+}
 
 impl WebSocketSink for Writer {
     async fn send(&mut self, frame: Frame) -> bool {
-        let sent = match frame {
-            Frame::Text(text) => self.0.text(text).await,
-            Frame::Binary(bytes) => self.0.binary(bytes).await,
+        let sent = match (frame, self.binary) {
+            (Frame::Text(text), _) => self.session.text(text).await,
+            (Frame::Binary(bytes), BinaryFrames::Raw) => self.session.binary(bytes).await,
+            // The same as one segment of a polling payload.
+            (frame @ Frame::Binary(_), BinaryFrames::Base64) => {
+                self.session.text(payload::encode(&[frame])).await
+            }
         };
         sent.is_ok()
     }
 
     async fn close(self, code: Option<u16>) {
         // Where it is closed already there is nothing left to do.
-        let _closed = self.0.close(code.map(|code| CloseCode::from(code).into())).await;
+        let _closed = self
+            .session
+            .close(code.map(|code| CloseCode::from(code).into()))
+            .await;
     }
 }
