@@ -7,6 +7,4 @@ pub mod engineio;
 pub mod error;
 pub mod health;
 pub mod origin;
-mod polling;
 pub mod rest;
-mod websocket;

@@ -4,9 +4,8 @@ use bytestring::ByteString;
 
 use crate::{
     id::{Room, UserId},
-    limits,
-    message::LastMessage,
-    text,
+    limits, text,
+    time::Timestamp,
 };
 
 /// The two participants of a chat, sorted by UTF-16 code units. Both may be the same user.
@@ -138,6 +137,17 @@ pub struct ChatSummary {
     pub last_message: LastMessage,
     /// How many messages in it wait for the user who asks.
     pub unread: u64,
+}
+
+/// The newest message of a chat, as the chat list shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastMessage {
+    /// The text.
+    pub text: ByteString,
+    /// When it was accepted.
+    pub at: Timestamp,
+    /// The sender's display name.
+    pub sender_name: ByteString,
 }
 
 /// The chat part of a `chatboxId` text that a client sent: any text of up to 257 code units without control characters.

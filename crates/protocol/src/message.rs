@@ -89,14 +89,3 @@ pub enum MessageKind {
     /// From an import.
     File,
 }
-
-/// The newest message of a chat, as the chat list shows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LastMessage {
-    /// The text.
-    pub text: ByteString,
-    /// When it was accepted.
-    pub at: Timestamp,
-    /// The sender's display name.
-    pub sender_name: ByteString,
-}

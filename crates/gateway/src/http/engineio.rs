@@ -1,5 +1,9 @@
-//! The Engine.IO endpoint: which request is what, and every refusal (Engine.IO v4; codes of engine.io 6, `server.ts`).
-//! What it accepts goes on in [`polling`](super::polling) and [`websocket`](super::websocket).
+//! The Engine.IO endpoint: which request is what, and which is refused (Engine.IO v4; the order of engine.io 6,
+//! `server.ts`). What is accepted goes on in `polling` and `websocket`.
+
+mod polling;
+mod refusal;
+mod websocket;
 
 use std::{
     net::{IpAddr, Ipv4Addr},
@@ -9,20 +13,20 @@ use std::{
 use actix_web::{
     HttpRequest, HttpResponse,
     http::{
-        Method, StatusCode,
-        header::{AUTHORIZATION, HOST, HeaderValue, ORIGIN, RETRY_AFTER, UPGRADE},
+        Method,
+        header::{AUTHORIZATION, HOST, HeaderValue, ORIGIN, UPGRADE},
     },
     web,
 };
 use bytestring::ByteString;
 use carillon_socketio::{Engine, Handshake, Session, Transport};
-use serde::Serialize;
+
+use refusal::Refusal;
+use websocket::{BinaryFrames, Link};
 
 use super::{
     health::{Readiness, Stage},
     origin::Origins,
-    polling,
-    websocket::{self, BinaryFrames, Link},
 };
 use crate::limits::RequestQuota;
 
@@ -30,8 +34,6 @@ use crate::limits::RequestQuota;
 const REVISION: &str = "4";
 /// What stands for the address of a client that has none (a test without a connection).
 const UNKNOWN_ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-/// When a node that starts or drains is worth another try, in seconds.
-const RETRY_NOT_READY_SECONDS: u64 = 1;
 
 /// What the endpoint is made of; part of the data of its scope.
 pub struct Endpoint {
@@ -45,61 +47,11 @@ pub struct Endpoint {
     pub quota: Arc<dyn RequestQuota>,
 }
 
-/// Why a request is refused: `{"code":<number>,"message":<text>}`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Refusal {
-    TransportUnknown,
-    SessionUnknown,
-    BadHandshakeMethod,
-    BadRequest,
-    Forbidden,
-    UnsupportedVersion,
-    /// A session takes GET and POST alone; anything else leaves it as it is.
-    SessionMethod,
-    /// The node starts or drains.
-    NotReady,
-    /// The address opens too many.
-    TooMany {
-        retry_after_ms: u64,
-    },
-}
-
 impl std::fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Endpoint")
             .field("engine", &self.engine)
             .finish_non_exhaustive()
-    }
-}
-
-#[derive(Serialize)]
-struct Body {
-    code: u8,
-    message: &'static str,
-}
-
-impl Refusal {
-    pub(super) fn respond(self) -> HttpResponse {
-        let (status, code, message) = match self {
-            Self::TransportUnknown => (StatusCode::BAD_REQUEST, 0, "Transport unknown"),
-            Self::SessionUnknown => (StatusCode::BAD_REQUEST, 1, "Session ID unknown"),
-            Self::BadHandshakeMethod => (StatusCode::BAD_REQUEST, 2, "Bad handshake method"),
-            Self::BadRequest => (StatusCode::BAD_REQUEST, 3, "Bad request"),
-            Self::Forbidden => (StatusCode::FORBIDDEN, 4, "Forbidden"),
-            Self::UnsupportedVersion => (StatusCode::BAD_REQUEST, 5, "Unsupported protocol version"),
-            Self::SessionMethod => return HttpResponse::InternalServerError().finish(),
-            Self::NotReady => (StatusCode::SERVICE_UNAVAILABLE, 4, "Not ready"),
-            Self::TooMany { .. } => (StatusCode::TOO_MANY_REQUESTS, 4, "Too many connections"),
-        };
-        let mut response = HttpResponse::build(status);
-        match self {
-            Self::NotReady => _ = response.insert_header((RETRY_AFTER, RETRY_NOT_READY_SECONDS)),
-            Self::TooMany { retry_after_ms } => {
-                response.insert_header((RETRY_AFTER, retry_after_ms.div_ceil(1_000).max(1)));
-            }
-            _ => {}
-        }
-        response.json(Body { code, message })
     }
 }
 

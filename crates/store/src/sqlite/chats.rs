@@ -2,9 +2,8 @@
 
 use async_trait::async_trait;
 use carillon_protocol::{
-    chat::{ChatSummary, Pair},
+    chat::{ChatSummary, LastMessage, Pair},
     id::UserId,
-    message::LastMessage,
     time::Timestamp,
 };
 use rusqlite::{Connection, params};

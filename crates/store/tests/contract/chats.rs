@@ -2,10 +2,7 @@
 
 use std::sync::Arc;
 
-use carillon_protocol::{
-    chat::{ChatSummary, Pair},
-    message::LastMessage,
-};
+use carillon_protocol::chat::{ChatSummary, LastMessage, Pair};
 use carillon_store::{Store, messages::AppendOutcome};
 use tokio::task::JoinSet;
 

@@ -6,9 +6,9 @@ use std::{
 };
 
 use carillon_protocol::{
-    chat::{ChatSummary, Pair},
+    chat::{ChatSummary, LastMessage, Pair},
     id::UserId,
-    message::{LastMessage, Message, MessageKind, NewMessage},
+    message::{Message, MessageKind, NewMessage},
     notification::{ChatActivity, NewNotification, Notification, NotificationStats},
     time::Timestamp,
 };

@@ -13,10 +13,8 @@ use actix_web::{
 use bytestring::ByteString;
 use carillon_socketio::{Engine, Handshake, Session, Transport};
 
-use super::{
-    body::{self, BodyError},
-    engineio::Refusal,
-};
+use super::refusal::Refusal;
+use crate::http::body::{self, BodyError};
 
 /// Opens a session.
 pub(super) fn open(engine: &Engine, handshake: Handshake) -> HttpResponse {

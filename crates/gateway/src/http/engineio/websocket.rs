@@ -14,7 +14,7 @@ use carillon_protocol::engine::{Frame, payload};
 use carillon_socketio::{Engine, Handshake, Incoming, Session, WebSocketSink};
 use futures_util::Stream;
 
-use super::engineio::Refusal;
+use super::refusal::Refusal;
 
 /// How a client gets binary messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

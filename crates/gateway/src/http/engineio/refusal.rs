@@ -1,0 +1,60 @@
+//! Refusals of the Engine.IO endpoint: `{"code":<number>,"message":<text>}` (codes of engine.io 6, `server.ts`).
+
+use actix_web::{
+    HttpResponse,
+    http::{StatusCode, header::RETRY_AFTER},
+};
+use serde::Serialize;
+
+/// When a node that starts or drains is worth another try, in seconds.
+const RETRY_NOT_READY_SECONDS: u64 = 1;
+
+/// Why a request is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refusal {
+    TransportUnknown,
+    SessionUnknown,
+    BadHandshakeMethod,
+    BadRequest,
+    Forbidden,
+    UnsupportedVersion,
+    /// A session takes GET and POST alone; anything else leaves it as it is.
+    SessionMethod,
+    /// The node starts or drains.
+    NotReady,
+    /// The address opens too many.
+    TooMany {
+        retry_after_ms: u64,
+    },
+}
+
+#[derive(Serialize)]
+struct Body {
+    code: u8,
+    message: &'static str,
+}
+
+impl Refusal {
+    pub(super) fn respond(self) -> HttpResponse {
+        let (status, code, message) = match self {
+            Self::TransportUnknown => (StatusCode::BAD_REQUEST, 0, "Transport unknown"),
+            Self::SessionUnknown => (StatusCode::BAD_REQUEST, 1, "Session ID unknown"),
+            Self::BadHandshakeMethod => (StatusCode::BAD_REQUEST, 2, "Bad handshake method"),
+            Self::BadRequest => (StatusCode::BAD_REQUEST, 3, "Bad request"),
+            Self::Forbidden => (StatusCode::FORBIDDEN, 4, "Forbidden"),
+            Self::UnsupportedVersion => (StatusCode::BAD_REQUEST, 5, "Unsupported protocol version"),
+            Self::SessionMethod => return HttpResponse::InternalServerError().finish(),
+            Self::NotReady => (StatusCode::SERVICE_UNAVAILABLE, 4, "Not ready"),
+            Self::TooMany { .. } => (StatusCode::TOO_MANY_REQUESTS, 4, "Too many connections"),
+        };
+        let mut response = HttpResponse::build(status);
+        match self {
+            Self::NotReady => _ = response.insert_header((RETRY_AFTER, RETRY_NOT_READY_SECONDS)),
+            Self::TooMany { retry_after_ms } => {
+                response.insert_header((RETRY_AFTER, retry_after_ms.div_ceil(1_000).max(1)));
+            }
+            _ => {}
+        }
+        response.json(Body { code, message })
+    }
+}
