@@ -2,6 +2,7 @@
 
 pub mod body;
 pub mod cors;
+pub mod count;
 pub mod dev;
 pub mod engineio;
 pub mod error;

@@ -24,7 +24,7 @@ use crate::{
     cluster::Receiver,
     events::Events,
     http::{
-        cors,
+        cors, count,
         dev::{self, DevTokens},
         engineio::{self, Endpoint},
         error,
@@ -41,8 +41,6 @@ use crate::{
 
 /// The database's file in the data folder.
 const DATABASE_FILE: &str = "carillon.db";
-/// Where Socket.IO is served.
-const SOCKET_IO_PATH: &str = "/socket.io";
 /// Longer than the idle time of any usual balancer, so that none of them finds a connection closed.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// How long a client may take to send the head of a request.
@@ -86,6 +84,7 @@ struct Parts {
     health: web::Data<Health>,
     endpoint: web::Data<Endpoint>,
     origins: web::Data<Origins>,
+    metrics: web::Data<Metrics>,
     dev_tokens: Option<web::Data<DevTokens>>,
 }
 
@@ -154,7 +153,8 @@ impl Node {
 
         let readiness = Arc::new(Readiness::default());
         let origins = settings.origins.clone();
-        let (scraped, counted) = (Arc::clone(&readiness), Arc::clone(&limits));
+        let (scraped, counted, rendered) =
+            (Arc::clone(&readiness), Arc::clone(&limits), Arc::clone(&metrics));
         let parts = Parts {
             rest: web::Data::new(Rest {
                 services: Arc::clone(&services),
@@ -165,7 +165,7 @@ impl Node {
             health: web::Data::new(Health {
                 readiness: Arc::clone(&readiness),
                 parts: Arc::new(|| vec![("store", "up"), ("backplane", "up")]),
-                metrics: Arc::new(move || metrics.render(&totals(&counters, &counted, &scraped))),
+                metrics: Arc::new(move || rendered.render(&totals(&counters, &counted, &scraped))),
             }),
             endpoint: web::Data::new(Endpoint {
                 engine: Arc::clone(&engine),
@@ -174,6 +174,7 @@ impl Node {
                 quota: limits.clone(),
             }),
             origins: web::Data::new(origins),
+            metrics: web::Data::from(Arc::clone(&metrics)),
             dev_tokens: settings
                 .dev
                 .then(|| web::Data::new(DevTokens::new(settings.auth.clone(), clock))),
@@ -275,6 +276,7 @@ fn serve(settings: &Settings, parts: &Parts) -> anyhow::Result<(Vec<SocketAddr>,
             health,
             endpoint,
             origins,
+            metrics,
             dev_tokens,
         } = client_parts.clone();
         let is_dev = dev_tokens.is_some();
@@ -282,7 +284,8 @@ fn serve(settings: &Settings, parts: &Parts) -> anyhow::Result<(Vec<SocketAddr>,
             .app_data(rest)
             .app_data(health)
             .app_data(origins)
-            .configure(|cfg| engineio::configure(cfg, SOCKET_IO_PATH, endpoint))
+            .app_data(metrics)
+            .configure(|cfg| engineio::configure(cfg, engineio::PREFIX, endpoint))
             .service(web::scope("").wrap(from_fn(error::json_errors)).configure(|cfg| {
                 if !is_internal_apart {
                     health::configure(cfg);
@@ -294,6 +297,7 @@ fn serve(settings: &Settings, parts: &Parts) -> anyhow::Result<(Vec<SocketAddr>,
             }))
             .wrap(from_fn(cors::cors))
             .wrap(Condition::new(is_dev, from_fn(dev::guard)))
+            .wrap(from_fn(count::responses))
     })
     .workers(settings.workers)
     .shutdown_timeout(SHUTDOWN_SECONDS)

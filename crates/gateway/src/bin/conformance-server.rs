@@ -145,8 +145,8 @@ async fn main() -> std::io::Result<()> {
     let (engine_io, socket_io) = (endpoint(echo_config, Arc::new(Echo)), endpoint(config, suite));
     HttpServer::new(move || {
         App::new()
-            .configure(|cfg| engineio::configure(cfg, "/engine.io", engine_io.clone()))
-            .configure(|cfg| engineio::configure(cfg, "/socket.io", socket_io.clone()))
+            .configure(|cfg| engineio::configure(cfg, "/engine.io/", engine_io.clone()))
+            .configure(|cfg| engineio::configure(cfg, engineio::PREFIX, socket_io.clone()))
     })
     .workers(1)
     .h1_allow_half_closed(false)

@@ -16,7 +16,7 @@ use actix_web::{
 use carillon_protocol::{id::UserId, problem::Code, time::Timestamp, value::Value};
 use serde::Serialize;
 
-use super::{body, error::ApiError};
+use super::{body, engineio, error::ApiError};
 use crate::{
     auth::{self, MintError, Role},
     clock::Clock,
@@ -39,10 +39,12 @@ pub async fn guard(
     if is_from_here(request.headers()) {
         return Ok(next.call(request).await?.map_into_left_body());
     }
-    let refusal = ApiError::new(Code::Forbidden, "A development node serves only this machine");
-    Ok(request
-        .into_response(refusal.error_response())
-        .map_into_right_body())
+    let response = if request.path().starts_with(engineio::PREFIX) {
+        engineio::forbidden()
+    } else {
+        ApiError::new(Code::Forbidden, "A development node serves only this machine").error_response()
+    };
+    Ok(request.into_response(response).map_into_right_body())
 }
 
 fn is_from_here(headers: &HeaderMap) -> bool {

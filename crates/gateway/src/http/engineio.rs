@@ -32,6 +32,8 @@ use crate::limits::RequestQuota;
 
 /// The protocol revision that is spoken: `EIO=4`.
 const REVISION: &str = "4";
+/// Where Socket.IO is served: every path that begins so.
+pub const PREFIX: &str = "/socket.io/";
 /// What stands for the address of a client that has none (a test without a connection).
 const UNKNOWN_ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
@@ -96,11 +98,15 @@ enum Accepted {
     Upgrade(Arc<Session>),
 }
 
-/// Adds the endpoint under `path` (`/socket.io`): every path that begins with it and a slash. The data of its scope
-/// holds the [`Endpoint`].
-pub fn configure(cfg: &mut web::ServiceConfig, path: &str, endpoint: web::Data<Endpoint>) {
-    let resource = web::resource(format!("{path}/{{rest:.*}}")).app_data(endpoint);
+/// Adds the endpoint: every path that begins with `prefix`, a slash at its end.
+pub fn configure(cfg: &mut web::ServiceConfig, prefix: &str, endpoint: web::Data<Endpoint>) {
+    let resource = web::resource(format!("{prefix}{{rest:.*}}")).app_data(endpoint);
     cfg.service(resource.to(serve));
+}
+
+/// The refusal of a foreign origin.
+pub(super) fn forbidden() -> HttpResponse {
+    Refusal::Forbidden.respond()
 }
 
 async fn serve(endpoint: web::Data<Endpoint>, request: HttpRequest, payload: web::Payload) -> HttpResponse {
