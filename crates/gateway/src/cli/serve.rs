@@ -37,16 +37,26 @@ fn serve(settings: &Settings) -> anyhow::Result<()> {
         .build()
         .context("the runtime cannot start")?;
     let announce = |address| {
-        if let Err(error) = say(&banner(address, settings)) {
+        if let Err(error) = say(&banner(address, settings, &program())) {
             tracing::warn!(%error, "the address cannot be printed");
         }
     };
     runtime.block_on(Box::pin(node::run(settings, announce)))
 }
 
-/// What is printed when a node listens: its address and, in development, how to get in.
+/// This program as a shell in this folder may call it.
+fn program() -> String {
+    let Ok(path) = std::env::current_exe() else {
+        return "carillon".to_owned();
+    };
+    let here = std::env::current_dir().unwrap_or_default();
+    let path = path.strip_prefix(&here).unwrap_or(&path);
+    shell_word(&path.display().to_string())
+}
+
+/// What is printed when a node listens: its address and, in development, how to get in. `program` calls this program.
 #[must_use]
-pub fn banner(address: SocketAddr, settings: &Settings) -> String {
+pub fn banner(address: SocketAddr, settings: &Settings, program: &str) -> String {
     let url = format!("http://{}", reachable(address));
     let listening = format!("Carillon listens on {url}");
     if !settings.dev {
@@ -64,7 +74,7 @@ pub fn banner(address: SocketAddr, settings: &Settings) -> String {
         r#"{listening} for this machine alone (development).
 
 A token, by this program or over HTTP:
-  TOKEN=$(carillon token --dev{data_dir} --user alice)
+  TOKEN=$({program} token --dev{data_dir} --user alice)
   curl -X POST {url}/dev/token -H 'content-type: application/json' -d '{{"userId":"alice"}}'
 
 A client (npm install socket.io-client), with that token:
@@ -81,6 +91,18 @@ fn reachable(address: SocketAddr) -> SocketAddr {
         ip => ip,
     };
     SocketAddr::new(ip, address.port())
+}
+
+/// Text as one word of a POSIX shell, quoted only where it must be.
+fn shell_word(text: &str) -> String {
+    let is_plain = text
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte));
+    if is_plain {
+        text.to_owned()
+    } else {
+        shell_quoted(text)
+    }
 }
 
 /// Text as one word of a POSIX shell.
@@ -107,24 +129,24 @@ mod tests {
     fn a_node_says_where_it_listens() {
         let settings = Settings::default();
         assert_eq!(
-            banner(address("10.0.0.1:4000"), &settings),
+            banner(address("10.0.0.1:4000"), &settings, "carillon"),
             "Carillon listens on http://10.0.0.1:4000"
         );
         assert_eq!(
-            banner(address("0.0.0.0:41234"), &settings),
+            banner(address("0.0.0.0:41234"), &settings, "carillon"),
             "Carillon listens on http://127.0.0.1:41234"
         );
         assert_eq!(
-            banner(address("[::]:80"), &settings),
+            banner(address("[::]:80"), &settings, "carillon"),
             "Carillon listens on http://[::1]:80"
         );
     }
 
     #[test]
     fn a_development_node_says_how_to_get_in() {
-        let banner = banner(address("127.0.0.1:4000"), &dev());
+        let banner = banner(address("127.0.0.1:4000"), &dev(), "target/debug/carillon");
         for line in [
-            "TOKEN=$(carillon token --dev --user alice)",
+            "TOKEN=$(target/debug/carillon token --dev --user alice)",
             "curl -X POST http://127.0.0.1:4000/dev/token -H 'content-type: application/json' -d '{\"userId\":\"alice\"}'",
             "io('http://127.0.0.1:4000', { auth: { token: process.env.TOKEN } })",
         ] {
@@ -138,7 +160,7 @@ mod tests {
             data_dir: "/srv/it's here".into(),
             ..dev()
         };
-        let banner = banner(address("127.0.0.1:4000"), &settings);
+        let banner = banner(address("127.0.0.1:4000"), &settings, "carillon");
         assert!(banner.contains(r"carillon token --dev --data-dir '/srv/it'\''s here' --user alice"));
     }
 }
