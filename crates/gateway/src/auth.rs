@@ -6,6 +6,7 @@
 mod claims;
 mod dev;
 mod handshake;
+mod jwks;
 mod keys;
 mod mint;
 mod verifier;
@@ -14,6 +15,7 @@ use carillon_protocol::{id::UserId, time::Timestamp};
 
 pub use dev::{dev_request_allowed, is_forwarding_header};
 pub use handshake::{Caller, Refusal, authenticate, bearer};
+pub use jwks::{Jwks, JwksFile};
 pub use keys::PublicKey;
 pub use mint::{MintError, mint};
 pub use verifier::{BackendError, Verifier, warnings};

@@ -19,7 +19,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    auth::{self, Verifier},
+    auth::{self, Jwks, Verifier},
     clock::{Clock, SystemClock},
     cluster::Receiver,
     events::Events,
@@ -109,6 +109,7 @@ impl Node {
             LogBounds::default(),
         ));
         let verifier = Arc::new(Verifier::new(&settings.auth, Arc::clone(&clock))?);
+        let jwks = verifier.jwks().cloned();
         let limits = Arc::new(Limits::new(&settings.limits));
         let metrics = Arc::new(Metrics::new()?);
         let services = Arc::new(Services::new(
@@ -187,7 +188,7 @@ impl Node {
             handles.push(server.handle());
             tasks.spawn(server);
         }
-        spawn_housekeeping(settings, &tasks, &stopping, services, limits);
+        spawn_housekeeping(settings, &tasks, &stopping, services, limits, jwks);
         readiness.advance(Stage::Ready);
         tracing::info!(%address, "ready");
         let drain_timeout = settings.drain_timeout;
@@ -327,14 +328,20 @@ fn serve(settings: &Settings, parts: &Parts) -> anyhow::Result<(Vec<SocketAddr>,
     Ok((addresses, servers))
 }
 
-/// What is done now and then: old notifications deleted, limiters cleared of who has been quiet.
+/// What is done now and then: old notifications deleted, the key set looked at, limiters cleared of who has been
+/// quiet.
 fn spawn_housekeeping(
     settings: &Settings,
     tasks: &TaskTracker,
     stopping: &CancellationToken,
     services: Arc<Services>,
     limits: Arc<Limits>,
+    jwks: Option<Arc<Jwks>>,
 ) {
+    if let Some(jwks) = jwks {
+        let stopping = stopping.clone();
+        tasks.spawn(async move { stopping.run_until_cancelled(jwks.keep_fresh()).await });
+    }
     let days = settings.notification_days;
     if days > 0 {
         let stopping = stopping.clone();

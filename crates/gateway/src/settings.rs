@@ -20,7 +20,11 @@ use std::{
 
 use secrecy::SecretString;
 
-use crate::{auth::PublicKey, http::origin::Origins, services::presence::Scope};
+use crate::{
+    auth::{JwksFile, PublicKey},
+    http::origin::Origins,
+    services::presence::Scope,
+};
 
 pub use dev_secret::DEV_SECRET_FILE;
 pub use error::SettingsError;
@@ -93,6 +97,8 @@ pub struct AuthSettings {
     pub previous_secret: Option<SecretString>,
     /// `CARILLON_JWT_PUBLIC_KEY`: keys of RS256, ES256 or EdDSA. Default: none.
     pub public_keys: Vec<PublicKey>,
+    /// `CARILLON_JWKS`: a file with more keys of RS256, ES256 or EdDSA, followed as it changes. Default: none.
+    pub jwks: Option<JwksFile>,
     /// `CARILLON_JWT_AUDIENCE`: what `aud` must name. Default: not looked at.
     pub audience: Option<String>,
     /// `CARILLON_JWT_ISSUER`: what `iss` must be. Default: not looked at.
@@ -177,6 +183,7 @@ impl Default for AuthSettings {
             secret: None,
             previous_secret: None,
             public_keys: Vec::new(),
+            jwks: None,
             audience: None,
             issuer: None,
             user_claim: String::from("userId"),
@@ -231,7 +238,9 @@ impl Settings {
         {
             return Err(SettingsError::SamePort { port: self.port });
         }
-        if !self.dev && self.auth.secret.is_none() && self.auth.public_keys.is_empty() {
+        let auth = &self.auth;
+        let has_key = auth.secret.is_some() || !auth.public_keys.is_empty() || auth.jwks.is_some();
+        if !self.dev && !has_key {
             return Err(SettingsError::NoKey);
         }
         Ok(())

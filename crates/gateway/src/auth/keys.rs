@@ -8,7 +8,7 @@ const WANTED: &str =
 /// DER of the object identifier of P-256, 1.2.840.10045.3.1.7.
 const P256_OID: [u8; 8] = [0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
 /// The modulus alone of the shortest RSA key that is taken (2048 bits).
-const MIN_RSA_BYTES: usize = 256;
+pub(super) const MIN_RSA_BYTES: usize = 256;
 
 /// A public key and the algorithm whose signatures it verifies.
 #[derive(Debug, Clone)]

@@ -1,5 +1,6 @@
 mod claims;
 mod handshakes;
+mod key_sets;
 mod minting;
 mod signatures;
 

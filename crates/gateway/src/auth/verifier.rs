@@ -1,7 +1,8 @@
 //! Verifying tokens (RFC 7519 over RFC 7515, compact form).
 //!
 //! The signature is `jsonwebtoken`'s work. Header, times and claims are judged here: times by the node's clock,
-//! and keys are those of the settings alone, whatever a header says about `jku`, `jwk`, `x5u` or `kid`.
+//! and keys are those of the settings alone, whatever a header says about `jku`, `jwk` or `x5u`; its `kid` picks among
+//! those of the key set.
 
 use std::sync::Arc;
 
@@ -10,7 +11,10 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, crypto};
 use secrecy::ExposeSecret as _;
 use serde_json::{Map, Value as Json};
 
-use super::{Identity, MAX_TOKEN_BYTES, TokenError, claims};
+use super::{
+    Identity, MAX_TOKEN_BYTES, TokenError, claims,
+    jwks::{Jwks, Named},
+};
 use crate::{clock::Clock, settings::AuthSettings};
 
 /// A secret of HS256 is as long as its hash, RFC 7518, section 3.2.
@@ -21,6 +25,8 @@ const MIN_SECRET_BYTES: usize = 32;
 pub struct Verifier {
     /// Each key beside the one algorithm it is for, so that no public key is ever taken for a secret.
     keys: Vec<(Algorithm, DecodingKey)>,
+    /// More public keys, which change while the node runs.
+    jwks: Option<Arc<Jwks>>,
     settings: AuthSettings,
     clock: Arc<dyn Clock>,
 }
@@ -46,36 +52,65 @@ impl Verifier {
         let keys = secrets.map(|key| (Algorithm::HS256, key)).chain(public).collect();
         Ok(Self {
             keys,
+            jwks: settings.jwks.clone().map(|file| Arc::new(Jwks::new(file))),
             settings: settings.clone(),
             clock,
         })
+    }
+
+    /// The key set, where there is one: to be kept fresh by whoever runs the node.
+    #[must_use]
+    pub const fn jwks(&self) -> Option<&Arc<Jwks>> {
+        self.jwks.as_ref()
     }
 
     /// Who the token names and what it allows, at this moment.
     ///
     /// # Errors
     /// [`TokenError::Expired`] where its time alone is over, [`TokenError::Invalid`] for anything else: a signature by
-    /// none of the keys, an algorithm that is not its key's, a header extension (`crit`), a time not yet come, an
-    /// audience or issuer other than those configured, a user's id that is none, more than [`MAX_TOKEN_BYTES`].
+    /// none of the keys, an algorithm that is not its key's or that the key set has not under its `kid`, a header
+    /// extension (`crit`), a time not yet come, an audience or issuer other than those configured, a user's id that is
+    /// none, more than [`MAX_TOKEN_BYTES`].
     pub fn verify(&self, token: &str) -> Result<Identity, TokenError> {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(TokenError::Invalid);
         }
         let (message, signature) = token.rsplit_once('.').ok_or(TokenError::Invalid)?;
         let (header, payload) = message.split_once('.').ok_or(TokenError::Invalid)?;
-        let algorithm = algorithm(&decode(header)?).ok_or(TokenError::Invalid)?;
-        if !self.is_signed(message, signature, algorithm) {
+        let header = decode(header)?;
+        let algorithm = algorithm(&header).ok_or(TokenError::Invalid)?;
+        let kid = header.get("kid").and_then(Json::as_str);
+        if !self.is_signed(message, signature, algorithm, kid) {
             return Err(TokenError::Invalid);
         }
         claims::identify(&decode(payload)?, &self.settings, self.clock.now())
     }
 
-    /// Whether one of the algorithm's own keys made the signature.
-    fn is_signed(&self, message: &str, signature: &str, algorithm: Algorithm) -> bool {
-        self.keys
-            .iter()
-            .filter(|(its_algorithm, _)| *its_algorithm == algorithm)
-            .any(|(_, key)| crypto::verify(signature, message.as_bytes(), key, algorithm).unwrap_or(false))
+    /// Whether one of the algorithm's own keys made the signature: of the key set's those that `kid` may mean.
+    fn is_signed(&self, message: &str, signature: &str, algorithm: Algorithm, kid: Option<&str>) -> bool {
+        let made_it = |key: &DecodingKey| {
+            crypto::verify(signature, message.as_bytes(), key, algorithm).unwrap_or(false)
+        };
+        let is_by_own = || {
+            let mut own = self
+                .keys
+                .iter()
+                .filter(|(its_algorithm, _)| *its_algorithm == algorithm);
+            own.any(|(_, key)| made_it(key))
+        };
+        let Some(jwks) = &self.jwks else {
+            return is_by_own();
+        };
+        let set = jwks.current();
+        let named = kid.map(|kid| set.named(kid, algorithm));
+        if named == Some(Named::OtherAlgorithm) {
+            return false;
+        }
+        let is_signed = set.candidates(kid, algorithm).any(made_it) || is_by_own();
+        if !is_signed && named == Some(Named::Nothing) {
+            jwks.miss();
+        }
+        is_signed
     }
 }
 

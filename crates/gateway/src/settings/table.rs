@@ -11,7 +11,7 @@ use super::{
     read::{choice, duration_up_to, number, show_duration, show_switch, switch, text},
 };
 use crate::services::presence::Scope;
-use values::{filter, millis, origins, public_keys, put, quota, role, secret};
+use values::{filter, jwks, millis, origins, public_keys, put, quota, role, secret};
 
 /// A setting.
 #[derive(Debug)]
@@ -290,6 +290,20 @@ const TOKENS: &[Setting] = &[
         "Public keys of RS256 (RSA), ES256 (P-256) or EdDSA (Ed25519) tokens: PEM files, separated by commas, or PEM text",
         |settings, given| put(&mut settings.auth.public_keys, public_keys(given)),
         |_| String::new(),
+    ),
+    Setting::new(
+        "CARILLON_JWKS",
+        "jwks",
+        "FILE",
+        "File with a JSON Web Key Set of more such keys; it is followed as it changes, at the latest after a minute",
+        |settings, given| put(&mut settings.auth.jwks, jwks(given).map(Some)),
+        |settings| {
+            settings
+                .auth
+                .jwks
+                .as_ref()
+                .map_or_else(String::new, |file| file.path().display().to_string())
+        },
     ),
     Setting::new(
         "CARILLON_JWT_AUDIENCE",

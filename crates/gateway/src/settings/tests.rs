@@ -289,7 +289,7 @@ fn what_needs_a_cluster_is_refused() {
 #[test]
 fn without_a_key_the_node_does_not_start_but_says_what_to_do() {
     let error = Settings::load(&Flags::default(), &Environment::default()).unwrap_err();
-    for word in ["JWT_SECRET", "CARILLON_JWT_PUBLIC_KEY", "--dev"] {
+    for word in ["JWT_SECRET", "CARILLON_JWT_PUBLIC_KEY", "CARILLON_JWKS", "--dev"] {
         assert!(error.to_string().contains(word));
     }
     let previous = Environment::from_iter([("CARILLON_JWT_SECRET_PREVIOUS", "old")]);
@@ -297,6 +297,46 @@ fn without_a_key_the_node_does_not_start_but_says_what_to_do() {
         Settings::load(&Flags::default(), &previous),
         Err(SettingsError::NoKey)
     ));
+}
+
+#[test]
+fn a_key_set_is_key_enough_and_lives_beside_the_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("jwks.json");
+    std::fs::write(&path, r#"{"keys": []}"#).unwrap();
+    let (file, pem) = (
+        path.to_str().unwrap(),
+        include_str!("../auth/fixtures/test-only-p256-public.pem"),
+    );
+
+    let alone = Settings::load(
+        &Flags::default(),
+        &Environment::from_iter([("CARILLON_JWKS", file)]),
+    )
+    .unwrap();
+    let mixed = load(&[("CARILLON_JWKS", file), ("CARILLON_JWT_PUBLIC_KEY", pem)]).unwrap();
+
+    assert_eq!(alone.auth.jwks.unwrap().path(), path);
+    assert!(mixed.auth.jwks.is_some() && mixed.auth.secret.is_some() && !mixed.auth.public_keys.is_empty());
+}
+
+#[test]
+fn a_broken_key_set_is_refused_with_variable_path_and_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("jwks.json");
+    let path = path.to_str().unwrap();
+    let message = |reason| {
+        format!(
+            "CARILLON_JWKS is `{path}`, but it takes a file with a JSON Web Key Set (`{{\"keys\": […]}}`); {reason}"
+        )
+    };
+    let refused = || refusal(&[("CARILLON_JWKS", path)]);
+
+    assert!(refused().starts_with(&message("it cannot be read: No such file")));
+    std::fs::write(path, "-----BEGIN PUBLIC KEY-----").unwrap();
+    assert!(refused().starts_with(&message("it is no JSON: ")));
+    std::fs::write(path, r#"{"kty": "oct", "k": "hunter2"}"#).unwrap();
+    assert_eq!(refused(), message("it has no list `keys`"));
 }
 
 #[test]

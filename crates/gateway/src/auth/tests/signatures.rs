@@ -8,7 +8,7 @@ fn public_settings() -> AuthSettings {
     }
 }
 
-fn private(algorithm: Algorithm) -> EncodingKey {
+pub(super) fn private(algorithm: Algorithm) -> EncodingKey {
     match algorithm {
         Algorithm::RS256 => EncodingKey::from_rsa_pem(RSA_PRIVATE.as_bytes()),
         Algorithm::ES256 => EncodingKey::from_ec_pem(P256_PRIVATE.as_bytes()),

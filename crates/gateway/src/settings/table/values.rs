@@ -73,3 +73,10 @@ pub(super) fn public_keys(given: &str) -> Result<Vec<auth::PublicKey>, String> {
     }
     Ok(keys)
 }
+
+/// A key set's file.
+pub(super) fn jwks(given: &str) -> Result<auth::JwksFile, String> {
+    let path = text(given)?;
+    auth::JwksFile::open(Path::new(&path))
+        .map_err(|reason| format!("a file with a JSON Web Key Set (`{{\"keys\": […]}}`); {reason}"))
+}
