@@ -7,7 +7,7 @@ use std::{
 };
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use actix_ws::{CloseCode, Item, Message, MessageStream, ProtocolError};
+use actix_ws::{CloseCode, CloseReason, Item, Message, MessageStream, ProtocolError};
 use bytes::{Bytes, BytesMut};
 use bytestring::ByteString;
 use carillon_protocol::engine::{Frame, payload};
@@ -102,7 +102,10 @@ impl Stream for Reader {
                 }
                 Message::Ping(data) => this.pong(&data),
                 Message::Pong(_) | Message::Nop => {}
-                Message::Close(_) => return Poll::Ready(None),
+                Message::Close(reason) => {
+                    this.echo_close(reason);
+                    return Poll::Ready(None);
+                }
             }
         }
     }
@@ -154,11 +157,21 @@ impl Reader {
 
     /// Answers a ping at once, or not at all where the client does not read: it is only a courtesy.
     fn pong(&mut self, data: &Bytes) {
-        let mut pong = std::pin::pin!(self.writer.pong(data));
-        let _sent = pong
-            .as_mut()
-            .poll(&mut Context::from_waker(std::task::Waker::noop()));
+        try_now(self.writer.pong(data));
     }
+
+    /// Answers a close frame with its own code (RFC 6455, 5.5.1), where the client still reads.
+    fn echo_close(&self, reason: Option<CloseReason>) {
+        try_now(self.writer.clone().close(reason));
+    }
+}
+
+/// Does what can be done without waiting.
+fn try_now(work: impl Future) {
+    let mut work = std::pin::pin!(work);
+    let _done = work
+        .as_mut()
+        .poll(&mut Context::from_waker(std::task::Waker::noop()));
 }
 
 struct Writer {
