@@ -29,9 +29,9 @@ impl<D> Namespace<D> {
         self.rooms.write().attach(socket, rooms)
     }
 
-    /// Takes a socket out of all its rooms; `false` where it is not there.
-    pub(crate) fn detach(&self, socket: &Socket<D>) -> bool {
-        self.rooms.write().detach(socket)
+    /// Takes a socket out of all its rooms. Of no effect on one that is gone.
+    pub(crate) fn detach(&self, socket: &Socket<D>) {
+        self.rooms.write().detach(socket);
     }
 
     pub(crate) fn join(&self, socket: &Socket<D>, room: Room) {

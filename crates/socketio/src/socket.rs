@@ -300,11 +300,14 @@ impl<D> Socket<D> {
                 Corked::Own(args) => packets.push(self.encode(&args, last.as_ref())),
             }
         }
+        if self.session.send_all(packets) == Sent::Dropped {
+            return false;
+        }
         *outlet = Outlet {
             offset: last,
             flow: Flow::Open,
         };
-        self.session.send_all(packets) != Sent::Dropped
+        true
     }
 
     /// The socket has left its namespace: it is given nothing more, and no ack will come.

@@ -49,9 +49,9 @@ impl<D> Rooms<D> {
         true
     }
 
-    pub(super) fn detach(&mut self, socket: &Socket<D>) -> bool {
+    pub(super) fn detach(&mut self, socket: &Socket<D>) {
         if self.member(socket).is_none() {
-            return false;
+            return;
         }
         for room in self
             .sockets
@@ -61,7 +61,6 @@ impl<D> Rooms<D> {
         {
             self.remove_from(&room, socket.id());
         }
-        true
     }
 
     pub(super) fn join(&mut self, socket: &Socket<D>, room: Room) {

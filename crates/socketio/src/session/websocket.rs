@@ -231,3 +231,65 @@ async fn write<W: WebSocketSink>(session: &Session, mut writer: W) {
     // A client that reads no more, or hardly, cannot keep the connection open by that.
     let _late = tokio::time::timeout(session.config.close_grace, writing).await;
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{Config, Counters, Handshake, Transport};
+
+    fn number(link: &WebSocketLink) -> Option<u64> {
+        if let Role::Probe(number) = link.role {
+            Some(number)
+        } else {
+            None
+        }
+    }
+
+    fn text(text: &str) -> ByteString {
+        text.into()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_probe_that_is_over_has_no_say_in_the_next_one() {
+        let (config, counters) = (Arc::new(Config::default()), Arc::new(Counters::default()));
+        let timeout = config.upgrade_timeout;
+        let handshake = Handshake::default();
+        let session = Arc::new(Session::new(
+            text("sid"),
+            Transport::Polling,
+            handshake,
+            config,
+            counters,
+        ));
+        let first = number(&session.probe()).unwrap();
+        session.probe_input(first, Input::ProbePacket(Packet::Ping(text("probe"))));
+        tokio::time::advance(timeout + Duration::from_millis(1)).await;
+        session.input(Input::Tick);
+
+        // Before the first has noticed its timeout there is a second.
+        let second = number(&session.probe()).unwrap();
+        session.probe_input(first, Input::ProbePacket(Packet::Upgrade));
+        session.probe_input(first, Input::ProbeLost);
+
+        assert!(!session.is_probing(first) && session.is_probing(second));
+        assert!(
+            session
+                .probe_input(second, Input::ProbePacket(Packet::Ping(text("probe"))))
+                .answer_probe
+        );
+        assert!(
+            session
+                .probe_input(second, Input::ProbePacket(Packet::Upgrade))
+                .application
+                .is_some()
+        );
+        assert!(
+            session
+                .probe_input(first, Input::ProbePacket(Packet::Upgrade))
+                .application
+                .is_none()
+        );
+    }
+}

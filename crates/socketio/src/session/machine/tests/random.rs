@@ -1,0 +1,75 @@
+//! Any inputs in any order.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn any_packet() -> impl Strategy<Value = Packet> {
+    let data = prop_oneof![Just(""), Just("probe")].prop_map(ByteString::from_static);
+    prop_oneof![
+        1 => Just(Packet::Open),
+        1 => Just(Packet::Close),
+        1 => data.clone().prop_map(Packet::Ping),
+        4 => data.clone().prop_map(Packet::Pong),
+        4 => data.prop_map(|data| Packet::Message(Message::Text(data))),
+        2 => Just(Packet::Upgrade),
+        1 => Just(Packet::Noop),
+    ]
+}
+
+fn any_input() -> impl Strategy<Value = Input> {
+    prop_oneof![
+        4 => Just(Input::Poll),
+        4 => Just(Input::PollAnswered),
+        1 => Just(Input::PollAborted),
+        4 => Just(Input::Post),
+        4 => Just(Input::PostAnswered),
+        1 => Just(Input::PostAborted),
+        8 => any_packet().prop_map(Input::Packet),
+        1 => Just(Input::Malformed),
+        1 => Just(Input::WebSocketLost),
+        4 => Just(Input::Probe),
+        2 => Just(ping_probe()),
+        4 => any_packet().prop_map(Input::ProbePacket),
+        1 => Just(Input::ProbeLost),
+        1 => Just(Input::Joined),
+        1 => Just(Input::ExpireAt(None)),
+        1 => proptest::sample::select(&CloseReason::ALL[..]).prop_map(Input::Close),
+        8 => Just(Input::Tick),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn any_inputs_keep_the_rules(
+        over_websocket in any::<bool>(),
+        joins_late in any::<bool>(),
+        steps in proptest::collection::vec((any_input(), 0_u64..150), 1..120),
+    ) {
+        let transport = if over_websocket { Transport::WebSocket } else { Transport::Polling };
+        let connect_timeout = joins_late.then_some(Duration::from_millis(700));
+        let mut run = Run::new(transport, Config { connect_timeout, ..config() });
+        let (mut now, mut closed, mut upgraded, mut forgotten) = (0, 0, 0, 0);
+        for (input, pause) in steps {
+            now += pause;
+            for output in run.handle(now, input) {
+                match output {
+                    Output::Closed(_) => closed += 1,
+                    Output::Upgraded => upgraded += 1,
+                    Output::Forget => forgotten += 1,
+                    Output::Refuse => {}
+                    output => prop_assert_eq!(closed, 0, "{:?} after the end", output),
+                }
+            }
+            prop_assert!(closed <= 1 && upgraded <= 1);
+            prop_assert_eq!(run.machine.is_closed(), closed == 1);
+            prop_assert!(forgotten == 0 || closed == 1);
+            prop_assert!(run.machine.deadline().is_some() || run.machine.is_closed());
+        }
+        // The timers cannot spin: a few ticks, and nothing is due any more.
+        for _ in 0..3 {
+            run.handle(now, Input::Tick);
+        }
+        prop_assert!(run.machine.deadline().is_none_or(|deadline| deadline > run.at(now)));
+    }
+}

@@ -1,0 +1,28 @@
+//! Sessions and Socket.IO over transports in memory, under paused time.
+
+#[cfg(test)]
+mod acks;
+#[cfg(test)]
+mod application;
+#[cfg(test)]
+mod delivery;
+#[cfg(test)]
+mod endings;
+#[cfg(test)]
+mod namespaces;
+#[cfg(test)]
+mod polling;
+#[cfg(test)]
+mod recorder;
+#[cfg(test)]
+mod recovery;
+#[cfg(test)]
+mod slow;
+#[cfg(test)]
+mod transport;
+#[cfg(test)]
+mod upgrade;
+#[cfg(test)]
+mod upgrade_traffic;
+#[cfg(test)]
+mod websocket;

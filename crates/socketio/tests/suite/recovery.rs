@@ -1,0 +1,259 @@
+//! Connection state recovery, as far as sockets know of it.
+
+use std::{sync::Arc, time::Duration};
+
+use carillon_protocol::{adapter::Broadcast, value::Value};
+use carillon_socketio::{CloseReason, Config, Sent};
+
+use crate::{
+    application::{App, TestSocket, broadcast, missed},
+    recorder::quiet,
+    transport::{Client, Written},
+};
+
+const RESUME: &str = r#"40{"recoverable":true,"pid":"pid0","offset":"o3"}"#;
+
+/// A session `pid0` that is lost; its socket.
+async fn lost(app: &App) -> TestSocket {
+    let (mut client, socket) = app.join("{\"recoverable\":true,\"rooms\":[\"a\"]}").await;
+    assert_eq!(socket.pid().map(|pid| &**pid), Some("pid0"));
+    client.hang_up();
+    app.handler.wait("disconnected /: transport close").await;
+    app.handler.lost.lock().insert("pid0".into(), socket.id().clone());
+    socket
+}
+
+fn deliver(app: &App, name: &'static str, offset: &str) {
+    app.hub.deliver(&broadcast(name, &[], &[]), Some(&offset.into()));
+}
+
+/// Asks for the lost session; what it missed is not read before [`read`].
+async fn resuming(app: &App) -> Client {
+    app.handler.reading.forget_permits(100);
+    let (client, _session) = app.open().await;
+    client.send(RESUME).await;
+    app.handler.wait("missed since o3").await;
+    client
+}
+
+fn read(app: &App, events: Option<Vec<carillon_socketio::MissedEvent>>) {
+    *app.handler.missed.lock() = events;
+    app.handler.reading.add_permits(100);
+}
+
+async fn assert_texts(client: &mut Client, expected: &[&str]) {
+    for expected in expected {
+        assert_eq!(client.text().await, *expected);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn missed_events_come_before_the_confirmation() {
+    let app = App::quiet();
+    let old = lost(&app).await;
+    *app.handler.missed.lock() = Some(vec![missed("a", "o4"), missed("b", "o5")]);
+    let (mut client, _session) = app.open().await;
+
+    client.send(RESUME).await;
+
+    assert_texts(&mut client, &["42[\"a\",\"o4\"]", "42[\"b\",\"o5\"]"]).await;
+    assert_eq!(
+        client.text().await,
+        format!("40{{\"sid\":\"{}\",\"pid\":\"pid0\"}}", old.id())
+    );
+    let socket = app.hub.find("/", old.id()).unwrap();
+    assert!(!Arc::ptr_eq(&old, &socket));
+    socket.emit(&[Value::from("c")]);
+    assert_texts(&mut client, &["42[\"c\",\"o5\"]"]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_while_the_missed_is_read_is_neither_lost_nor_doubled() {
+    let app = App::quiet();
+    let old = lost(&app).await;
+    let mut client = resuming(&app).await;
+    let socket = app.hub.find("/", old.id()).unwrap();
+
+    deliver(&app, "b", "o5");
+    assert_eq!(socket.emit(&[Value::from("own")]), Sent::Queued);
+    app.hub.deliver(
+        &Broadcast {
+            volatile: true,
+            ..broadcast("typing", &[], &[])
+        },
+        None,
+    );
+    deliver(&app, "c", "o6");
+    deliver(&app, "d", "o7");
+    assert!(client.is_silent_for(Duration::from_secs(1)).await);
+    read(
+        &app,
+        Some(vec![missed("a", "o4"), missed("b", "o5"), missed("c", "o6")]),
+    );
+
+    assert_texts(
+        &mut client,
+        &["42[\"a\",\"o4\"]", "42[\"b\",\"o5\"]", "42[\"c\",\"o6\"]"],
+    )
+    .await;
+    app.joined(&client.text().await);
+    // The offset never goes back: what is sent after the missed events carries theirs.
+    assert_texts(
+        &mut client,
+        &["42[\"own\",\"o6\"]", "42[\"typing\"]", "42[\"d\",\"o7\"]"],
+    )
+    .await;
+    deliver(&app, "e", "o8");
+    assert_texts(&mut client, &["42[\"e\",\"o8\"]"]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_something_may_be_missing_the_session_is_new() {
+    let app = App::quiet();
+    let old = lost(&app).await;
+    let mut client = resuming(&app).await;
+    let half_resumed = app.hub.find("/", old.id()).unwrap();
+
+    deliver(&app, "x", "o5");
+    read(&app, None);
+
+    let socket = app.joined(&client.text().await);
+    assert!(socket.id() != old.id() && socket.pid().map(|pid| &**pid) == Some("pid1"));
+    assert_eq!(half_resumed.emit(&[Value::from("late")]), Sent::Closed);
+    assert!(app.hub.find("/", old.id()).is_none());
+    deliver(&app, "y", "o6");
+    assert_texts(&mut client, &["42[\"y\",\"o6\"]"]).await;
+    let log = app.handler.log();
+    let tail: Vec<_> = log.iter().rev().take(4).rev().collect();
+    assert_eq!(
+        tail,
+        [
+            "connect resume=true",
+            "missed since o3",
+            "connect resume=false",
+            "connected /"
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_than_may_wait_for_a_client_makes_the_session_new() {
+    let too_many = || -> Vec<_> { (0..9).map(|number| missed("x", &format!("o{number}"))).collect() };
+    let too_large = Config {
+        queue_bytes: 100,
+        ..quiet()
+    };
+    for config in [
+        Config {
+            queue_packets: 9,
+            ..quiet()
+        },
+        Config {
+            queue_packets: 8,
+            ..quiet()
+        },
+        too_large,
+    ] {
+        let app = App::new(config);
+        let old = lost(&app).await;
+        *app.handler.missed.lock() = Some(too_many());
+        let (mut client, session) = app.open().await;
+
+        client.send(RESUME).await;
+
+        let socket = app.joined(&client.text().await);
+        assert!(socket.id() != old.id() && !session.is_closed());
+        deliver(&app, "y", "o99");
+        assert_texts(&mut client, &["42[\"y\",\"o99\"]"]).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_than_is_held_back_makes_the_session_new() {
+    let app = App::quiet();
+    let old = lost(&app).await;
+    let mut client = resuming(&app).await;
+
+    for number in 0..1_500 {
+        deliver(&app, "x", &format!("n{number}"));
+    }
+    read(&app, Some(vec![]));
+
+    assert_ne!(app.joined(&client.text().await).id(), old.id());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unknown_pid_or_half_a_request_makes_the_session_new() {
+    let requests = [
+        (r#"{"recoverable":true,"pid":"other","offset":"o3"}"#, true),
+        (r#"{"recoverable":true,"pid":"pid0"}"#, false),
+        (r#"{"recoverable":true,"offset":"o3"}"#, false),
+        (r#"{"recoverable":true,"pid":7,"offset":"o3"}"#, false),
+    ];
+    for (auth, asks) in requests {
+        let app = App::quiet();
+        let (_client, socket) = app.join(auth).await;
+
+        assert_eq!(socket.pid().map(|pid| &**pid), Some("pid0"));
+        assert_eq!(
+            app.handler.log(),
+            [format!("connect resume={asks}"), "connected /".to_owned()],
+            "{auth}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_superseded_session_ends_at_once_and_its_end_does_not_touch_the_new_one() {
+    let app = App::quiet();
+    let (mut old_client, old) = app.join("{\"recoverable\":true}").await;
+    old.emit(&[Value::from("before")]);
+
+    app.hub.supersede(&old);
+    assert_eq!(app.hub.deliver(&broadcast("x", &[], &[]), None), 0);
+    assert_eq!(old.emit(&[Value::from("late")]), Sent::Closed);
+    app.handler.lost.lock().insert("pid0".into(), old.id().clone());
+    let (mut client, _session) = app.open().await;
+    client.send(RESUME).await;
+    app.joined(&client.text().await);
+
+    assert_texts(&mut old_client, &["42[\"before\",\"o0\"]"]).await;
+    assert_eq!(old_client.next().await, Some(Written::Close(None)));
+    app.handler.wait("disconnected /: superseded").await;
+    assert!(app.hub.find("/", old.id()).is_some());
+    app.hub.supersede(&old);
+    deliver(&app, "y", "o4");
+    assert_texts(&mut client, &["42[\"y\",\"o4\"]"]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_id_that_is_still_there_is_not_taken_over() {
+    let app = App::quiet();
+    let (_old_client, old) = app.join("{\"recoverable\":true}").await;
+    app.handler.lost.lock().insert("pid0".into(), old.id().clone());
+    let (mut client, _session) = app.open().await;
+
+    client.send(RESUME).await;
+
+    let socket = app.joined(&client.text().await);
+    assert_ne!(socket.id(), old.id());
+    assert!(Arc::ptr_eq(&old, &app.hub.find("/", old.id()).unwrap()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_lost_while_it_is_resumed_is_told_as_lost() {
+    let app = App::quiet();
+    let old = lost(&app).await;
+    let mut client = resuming(&app).await;
+    let resumed = app.hub.find("/", old.id()).unwrap();
+
+    client.hang_up();
+    resumed.session().close(CloseReason::PingTimeout);
+    read(&app, Some(vec![missed("a", "o4")]));
+    app.handler.wait("disconnected /: ping timeout").await;
+
+    let log = app.handler.log();
+    let tail: Vec<_> = log.iter().rev().take(2).rev().collect();
+    assert_eq!(tail, ["connected /", "disconnected /: ping timeout"]);
+    assert!(app.hub.find("/", old.id()).is_none());
+}
