@@ -54,7 +54,7 @@
 //! // POST with a CONNECT packet and an event that wants an answer
 //! session.post().unwrap().receive("40\u{1e}420[\"hello\"]".into()).await.unwrap();
 //! // GET: the confirmation, what the handler sent, the answer
-//! let payload = session.poll().unwrap().payload().await;
+//! let payload = session.poll().unwrap().payload().await.unwrap();
 //! assert!(payload.starts_with("40{\"sid\":\""));
 //! # }
 //! ```

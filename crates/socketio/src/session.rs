@@ -285,6 +285,7 @@ impl Session {
                     state.hand_over = Some(sender);
                     effects.application = Some(receiver);
                     self.counters.upgraded.fetch_add(1, Ordering::Relaxed);
+                    self.outbound.notify_waiters();
                     self.changed.notify_waiters();
                 }
                 Output::CloseProbe => {

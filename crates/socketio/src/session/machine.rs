@@ -392,18 +392,25 @@ impl Machine {
                     until,
                     noop_at: now + UPGRADE_NOOP_INTERVAL,
                 });
-                smallvec![Output::AnswerProbe, Output::ReleasePoll]
+                let mut outputs = smallvec![Output::AnswerProbe];
+                outputs.extend(self.release());
+                outputs
             }
             (Some(Probe::Ready { .. }), Packet::Upgrade) => {
                 self.probe = None;
                 self.transport = Transport::WebSocket;
-                smallvec![Output::Upgraded, Output::ReleasePoll]
+                smallvec![Output::Upgraded]
             }
             _ => {
                 self.probe = None;
                 smallvec![Output::CloseProbe]
             }
         }
+    }
+
+    /// A GET that is held, if there is one, is answered, so that the client can go on with its upgrade.
+    fn release(&self) -> Option<Output> {
+        self.poll_held.then_some(Output::ReleasePoll)
     }
 
     fn close(&mut self, reason: CloseReason, config: &Config, now: Instant) -> Outputs {
@@ -449,7 +456,7 @@ impl Machine {
             }
             Some(Probe::Ready { noop_at, .. }) if *noop_at <= now => {
                 *noop_at = now + UPGRADE_NOOP_INTERVAL;
-                outputs.push(Output::ReleasePoll);
+                outputs.extend(self.release());
             }
             _ => {}
         }

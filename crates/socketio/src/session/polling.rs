@@ -16,13 +16,14 @@ pub struct Poll {
 }
 
 impl Poll {
-    /// Waits until there is something for the client; answers with the payload.
-    pub async fn payload(mut self) -> ByteString {
+    /// Waits until there is something for the client; answers with the payload. `None` where the session has gone over to
+    /// WebSocket: a client has no poll under way when it says that it upgrades, so this one is refused.
+    pub async fn payload(mut self) -> Option<ByteString> {
         let session = Arc::clone(&self.session);
         loop {
             let outbound = session.outbound.notified();
             if let Some(frames) = self.take() {
-                return payload::encode(&frames);
+                return (!frames.is_empty()).then(|| payload::encode(&frames));
             }
             outbound.await;
         }
@@ -31,18 +32,17 @@ impl Poll {
     /// Takes what there is. The poll is over with it: what comes after it is for the next one.
     fn take(&mut self) -> Option<Vec<Frame>> {
         let mut state = self.session.state.lock();
+        let is_over = state.machine.transport() == Transport::WebSocket;
         let mut frames = Vec::new();
-        if state.machine.transport() == Transport::WebSocket {
-            frames.push(Frame::NOOP);
-        } else {
+        if !is_over {
             state.queue.take(usize::MAX, &mut frames);
-            if let Some(farewell) = state.farewell {
-                frames.push(if farewell.noop { Frame::NOOP } else { Frame::CLOSE });
-            } else if frames.is_empty() && state.release_poll {
-                frames.push(Frame::NOOP);
-            }
         }
-        if frames.is_empty() {
+        if let Some(farewell) = state.farewell.filter(|_| !is_over) {
+            frames.push(if farewell.noop { Frame::NOOP } else { Frame::CLOSE });
+        } else if frames.is_empty() && state.release_poll {
+            frames.push(Frame::NOOP);
+        }
+        if frames.is_empty() && !is_over {
             return None;
         }
         state.release_poll = false;

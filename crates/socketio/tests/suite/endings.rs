@@ -27,7 +27,7 @@ async fn end_polling(how: &str, server: &Server, session: &Arc<Session>) {
         "two gets" => {
             let first = session.poll().unwrap();
             assert!(session.poll().is_none());
-            assert_eq!(first.payload().await, "1");
+            assert_eq!(first.payload().await.unwrap(), "1");
         }
         "lost get" => drop(session.poll().unwrap()),
         "lost post" => drop(session.post().unwrap()),

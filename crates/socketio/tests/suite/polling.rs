@@ -67,7 +67,7 @@ async fn a_second_get_gets_nothing_and_the_first_is_told_of_the_end() {
 
     assert!(session.poll().is_none());
 
-    assert_eq!(first.payload().await, "1");
+    assert_eq!(first.payload().await.unwrap(), "1");
     assert!(session.poll().is_none() && session.post().is_none());
     assert_eq!(
         server.log.wait(1).await,

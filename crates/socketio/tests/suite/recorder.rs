@@ -224,5 +224,5 @@ pub(crate) async fn post(session: &Arc<Session>, body: &str) -> bool {
 }
 
 pub(crate) async fn get(session: &Arc<Session>) -> ByteString {
-    session.poll().unwrap().payload().await
+    session.poll().unwrap().payload().await.unwrap()
 }

@@ -36,7 +36,7 @@ async fn releases_the_held_get_and_moves_everything() {
 
     client.send("2probe").await;
     assert_eq!(client.text().await, "3probe");
-    assert_eq!(poll.payload().await, "6");
+    assert_eq!(poll.payload().await.unwrap(), "6");
     session.send(packet("4waits"), false);
     client.send("5").await;
     client.send("4hello").await;
@@ -67,8 +67,28 @@ async fn a_get_during_the_upgrade_is_released_within_100_ms() {
     assert!(post(&session, "4still").await);
     let held = session.poll().unwrap();
     client.send("5").await;
-    assert_eq!(held.payload().await, "6");
+    assert_eq!(
+        held.payload().await,
+        None,
+        "a poll is refused that came after the probe"
+    );
     assert_eq!(server.log.wait(1).await, [text("still")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_get_that_was_released_is_answered_though_the_upgrade_comes_first() {
+    let server = Server::new(quiet());
+    let session = server.open_polling();
+    let held = session.poll().unwrap();
+    let (mut client, _task) = server.probe(&session);
+    client.send("2probe").await;
+    assert_eq!(client.text().await, "3probe");
+    client.send("5").await;
+    while session.transport() == Transport::Polling {
+        tokio::task::yield_now().await;
+    }
+
+    assert_eq!(held.payload().await.unwrap(), "6");
 }
 
 #[tokio::test(start_paused = true)]

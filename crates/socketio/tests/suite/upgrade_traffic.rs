@@ -64,6 +64,7 @@ impl Upgrading {
     async fn poll(&self) {
         while !self.paused.get() {
             let payload = self.session.poll().expect("one poll at a time").payload().await;
+            let payload = payload.expect("no upgrade while polling");
             sleep(self.latency).await;
             for segment in payload.split('\u{1e}') {
                 self.receive_segment(segment).await;

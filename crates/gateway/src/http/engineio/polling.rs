@@ -24,10 +24,10 @@ pub(super) fn open(engine: &Engine, handshake: Handshake) -> HttpResponse {
 /// A GET: waits until there is something for the client. Where the client goes first, actix drops this, and with it the
 /// session ends.
 pub(super) async fn get(session: &Arc<Session>) -> HttpResponse {
-    match session.poll() {
-        Some(poll) => payload(poll.payload().await),
-        None => refused(session),
-    }
+    let Some(poll) = session.poll() else {
+        return refused(session);
+    };
+    poll.payload().await.map_or_else(|| refused(session), payload)
 }
 
 /// A POST: its packets are with the session when it is answered.

@@ -72,12 +72,8 @@ fn websocket() -> Run {
 fn upgraded() -> Run {
     polling().steps([
         (0, Input::Probe, vec![]),
-        (0, ping_probe(), vec![Output::AnswerProbe, Output::ReleasePoll]),
-        (
-            0,
-            Input::ProbePacket(Packet::Upgrade),
-            vec![Output::Upgraded, Output::ReleasePoll],
-        ),
+        (0, ping_probe(), vec![Output::AnswerProbe]),
+        (0, Input::ProbePacket(Packet::Upgrade), vec![Output::Upgraded]),
     ])
 }
 

@@ -14,13 +14,20 @@ fn releases_a_held_get_at_once_and_every_100_ms() {
         (230, Input::Post, vec![]),
         (230, message("a"), deliver("a")),
         (230, Input::PostAnswered, vec![]),
-        (
-            250,
-            Input::ProbePacket(Packet::Upgrade),
-            vec![Output::Upgraded, Output::ReleasePoll],
-        ),
+        (250, Input::ProbePacket(Packet::Upgrade), vec![Output::Upgraded]),
         (300, Input::Tick, vec![Output::Ping]),
         (400, Input::Tick, vec![]),
+    ]);
+}
+
+#[test]
+fn releases_no_get_that_is_not_there() {
+    polling().steps([
+        (10, Input::Probe, vec![]),
+        (20, ping_probe(), vec![Output::AnswerProbe]),
+        (120, Input::Tick, vec![]),
+        (130, Input::Poll, vec![]),
+        (220, Input::Tick, vec![Output::ReleasePoll]),
     ]);
 }
 
@@ -47,7 +54,7 @@ fn a_wrong_first_packet_ends_the_probe_alone() {
 fn anything_but_an_upgrade_after_the_probe_ends_the_probe_alone() {
     polling().steps([
         (0, Input::Probe, vec![]),
-        (1, ping_probe(), vec![Output::AnswerProbe, Output::ReleasePoll]),
+        (1, ping_probe(), vec![Output::AnswerProbe]),
         (
             2,
             Input::ProbePacket(Packet::Message(text("a"))),
@@ -73,6 +80,7 @@ fn its_timeout_ends_the_probe_alone_whether_answered_or_not() {
     ]);
 
     let mut run = Run::new(Transport::Polling, config);
+    run.handle(5, Input::Poll);
     run.handle(10, Input::Probe);
     run.handle(20, ping_probe());
     for at in (120..1_010).step_by(100) {
@@ -87,13 +95,9 @@ fn a_second_websocket_is_refused() {
     polling().steps([
         (0, Input::Probe, vec![]),
         (1, Input::Probe, vec![Output::Refuse]),
-        (2, ping_probe(), vec![Output::AnswerProbe, Output::ReleasePoll]),
+        (2, ping_probe(), vec![Output::AnswerProbe]),
         (3, Input::Probe, vec![Output::Refuse]),
-        (
-            4,
-            Input::ProbePacket(Packet::Upgrade),
-            vec![Output::Upgraded, Output::ReleasePoll],
-        ),
+        (4, Input::ProbePacket(Packet::Upgrade), vec![Output::Upgraded]),
         (5, Input::Probe, vec![Output::Refuse]),
     ]);
     websocket().steps([(0, Input::Probe, vec![Output::Refuse])]);
@@ -105,11 +109,7 @@ fn after_a_probe_that_went_there_may_be_another() {
         (0, Input::Probe, vec![]),
         (1, Input::ProbeLost, vec![]),
         (2, Input::Probe, vec![]),
-        (3, ping_probe(), vec![Output::AnswerProbe, Output::ReleasePoll]),
-        (
-            4,
-            Input::ProbePacket(Packet::Upgrade),
-            vec![Output::Upgraded, Output::ReleasePoll],
-        ),
+        (3, ping_probe(), vec![Output::AnswerProbe]),
+        (4, Input::ProbePacket(Packet::Upgrade), vec![Output::Upgraded]),
     ]);
 }
