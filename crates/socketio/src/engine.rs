@@ -120,6 +120,7 @@ impl Engine {
     #[must_use]
     pub fn session(&self, sid: &str) -> Option<Arc<Session>> {
         let session = Arc::clone(self.sessions.get(sid)?.value());
+        session.catch_up();
         (!session.is_over()).then_some(session)
     }
 

@@ -28,7 +28,7 @@ pub use machine::{CloseReason, Transport};
 pub use polling::{Malformed, Poll, Post};
 pub use websocket::{Incoming, WebSocketLink, WebSocketSink};
 
-pub(crate) use polling::run_polling;
+pub(crate) use polling::{Work, run_polling};
 pub(crate) use websocket::Role;
 
 use crate::{config::Config, counters::Counters};
@@ -100,7 +100,7 @@ struct State {
     /// The number of the latest probing WebSocket: one that finds another number here is over.
     probe: u64,
     /// From POSTs to the task of a polling session.
-    inbox: Option<mpsc::Sender<Vec<Message>>>,
+    inbox: Option<mpsc::Sender<Work>>,
     /// Where that task hands the layer above to, once a WebSocket has taken over.
     hand_over: Option<oneshot::Sender<Box<dyn Application>>>,
 }
@@ -178,6 +178,18 @@ impl Session {
         self.state.lock().machine.is_closed()
     }
 
+    /// Feeds the machine a deadline that has passed, though the timer may not have run yet.
+    pub(crate) fn catch_up(&self) {
+        let mut state = self.state.lock();
+        if state
+            .machine
+            .deadline()
+            .is_some_and(|deadline| deadline <= Instant::now())
+        {
+            self.apply(&mut state, Input::Tick);
+        }
+    }
+
     /// Whether it has ended and nothing is left for its client.
     pub(crate) fn is_over(&self) -> bool {
         let state = self.state.lock();
@@ -253,7 +265,7 @@ impl Session {
         .to_frame()
     }
 
-    pub(crate) fn set_inbox(&self, inbox: mpsc::Sender<Vec<Message>>) {
+    pub(crate) fn set_inbox(&self, inbox: mpsc::Sender<Work>) {
         self.state.lock().inbox = Some(inbox);
     }
 

@@ -414,7 +414,12 @@ impl Machine {
     }
 
     fn close(&mut self, reason: CloseReason, config: &Config, now: Instant) -> Outputs {
-        let flush = !reason.is_clients() && reason != CloseReason::SlowConsumer;
+        let flush = match reason {
+            // What came before it was answered.
+            CloseReason::ParseError => true,
+            CloseReason::SlowConsumer => false,
+            reason => !reason.is_clients(),
+        };
         // What is left for a polling client waits for its next GET, if none is held.
         let lingers =
             self.transport == Transport::Polling && !reason.is_clients() && reason != CloseReason::Superseded;

@@ -73,32 +73,32 @@ pub struct Post {
 pub struct Malformed;
 
 impl Post {
-    /// Takes the request's body. When it returns, its messages are with the session, in order.
+    /// Takes the request's body. When it returns, its messages are with the session, in order; a packet that ends the
+    /// session does so once those before it are worked off, and nothing after it counts.
     ///
     /// # Errors
-    /// Where a packet cannot be read: those before it count, and the session ends.
+    /// Where a packet cannot be read: the session has ended.
     pub async fn receive(mut self, body: ByteString) -> Result<(), Malformed> {
         let mut batch = Vec::new();
-        let mut outcome = Ok(());
         for packet in payload::decode(&body, self.session.config.max_packets_per_payload) {
-            match packet {
-                // What ends the session must not overtake what came before it.
-                Ok(packet @ (Packet::Close | Packet::Ping(_))) => {
-                    self.hand_in(std::mem::take(&mut batch)).await;
-                    self.session.input(Input::Packet(packet));
+            let (end, outcome) = match packet {
+                Ok(packet @ (Packet::Close | Packet::Ping(_))) => (Input::Packet(packet), Ok(())),
+                Ok(packet) => {
+                    batch.extend(self.session.input(Input::Packet(packet)).deliver);
+                    continue;
                 }
-                Ok(packet) => batch.extend(self.session.input(Input::Packet(packet)).deliver),
-                Err(_) => {
-                    self.hand_in(std::mem::take(&mut batch)).await;
-                    self.session.input(Input::Malformed);
-                    outcome = Err(Malformed);
-                    break;
-                }
+                Err(_) => (Input::Malformed, Err(Malformed)),
+            };
+            self.hand_in(Work::Messages(batch)).await;
+            if self.hand_in(Work::End(end)).await {
+                self.session.ended().await;
             }
+            self.answer();
+            return outcome;
         }
-        self.hand_in(batch).await;
+        self.hand_in(Work::Messages(batch)).await;
         self.answer();
-        outcome
+        Ok(())
     }
 
     /// Ends the request without its body (it was too large): the session stays.
@@ -111,12 +111,27 @@ impl Post {
         self.session.input(Input::PostAnswered);
     }
 
-    async fn hand_in(&self, batch: Vec<Message>) {
+    /// Answers whether the session's task will get it: not after the session's end, nor after its upgrade.
+    async fn hand_in(&self, work: Work) -> bool {
         let inbox = self.session.state.lock().inbox.clone();
-        if let Some(inbox) = inbox.filter(|_| !batch.is_empty()) {
-            // The receiver goes only with the session itself.
-            let _gone = inbox.send(batch).await;
+        match inbox {
+            Some(inbox) if !work.is_empty() => inbox.send(work).await.is_ok(),
+            _ => false,
         }
+    }
+}
+
+/// What a POST brings to the task of its session.
+#[derive(Debug)]
+pub(crate) enum Work {
+    Messages(Vec<Message>),
+    /// What ends the session, once all that came before it is worked off.
+    End(Input),
+}
+
+impl Work {
+    const fn is_empty(&self) -> bool {
+        matches!(self, Self::Messages(messages) if messages.is_empty())
     }
 }
 
@@ -154,7 +169,7 @@ impl Session {
 pub(crate) async fn run_polling(
     session: Arc<Session>,
     application: Box<dyn Application>,
-    inbox: mpsc::Receiver<Vec<Message>>,
+    inbox: mpsc::Receiver<Work>,
 ) {
     let timers = session.run_timers();
     let work = work_off(&session, application, inbox);
@@ -176,7 +191,7 @@ enum WorkEnd {
 async fn work_off(
     session: &Session,
     mut application: Box<dyn Application>,
-    mut inbox: mpsc::Receiver<Vec<Message>>,
+    mut inbox: mpsc::Receiver<Work>,
 ) -> WorkEnd {
     loop {
         let changed = session.changed.notified();
@@ -185,10 +200,8 @@ async fn work_off(
             (state.hand_over.take(), state.farewell)
         };
         // What was handed in before the end of the session, or before a WebSocket took over, comes first.
-        while let Ok(batch) = inbox.try_recv() {
-            for message in batch {
-                application.message(message).await;
-            }
+        while let Ok(work) = inbox.try_recv() {
+            work_one(session, &mut *application, work).await;
         }
         if let Some(taker) = taker {
             // A WebSocket that is gone already takes nothing: the session ends below, or by its timers.
@@ -201,11 +214,20 @@ async fn work_off(
             return WorkEnd::Closed;
         } else {
             tokio::select! {
-                Some(batch) = inbox.recv() => for message in batch {
-                    application.message(message).await;
-                },
+                Some(work) = inbox.recv() => work_one(session, &mut *application, work).await,
                 () = changed => {}
             }
         }
+    }
+}
+
+async fn work_one(session: &Session, application: &mut dyn Application, work: Work) {
+    match work {
+        Work::Messages(messages) => {
+            for message in messages {
+                application.message(message).await;
+            }
+        }
+        Work::End(input) => _ = session.input(input),
     }
 }

@@ -102,7 +102,7 @@ fn lost(reason: CloseReason) -> Output {
     Output::Closed(Farewell {
         reason,
         noop: false,
-        flush: false,
+        flush: reason == ParseError,
     })
 }
 
