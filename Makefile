@@ -1,0 +1,65 @@
+# Every target explains itself: `make help`.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+# Where rustup puts cargo, also when `make setup` has only just put it there.
+export PATH := $(PATH):$(HOME)/.cargo/bin
+
+K6_URL ?= http://127.0.0.1:4000
+CARGO_DENY_VERSION := 0.20.2
+NODE_TESTS := crates/testkit/node
+
+.PHONY: help setup run build test check fmt fmt-check clippy deny scripts-check conformance k6 measure clean
+
+help: ## Show this help
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## Install what is missing: Rust, Node packages of the tests
+	@scripts/setup
+
+run: ## Build a node and start it for development on 127.0.0.1:4000, with no other server
+	@scripts/setup rust
+	cargo run --bin carillon -- serve --dev
+
+build: ## Build the optimised binary, target/release/carillon
+	@scripts/setup rust
+	cargo build --release --bin carillon
+
+test: ## Run every test, Rust and JavaScript; the last line sums them up
+	@scripts/setup
+	@scripts/test
+
+check: fmt-check clippy deny scripts-check ## Everything but the tests: format, lints, licences, scripts
+
+fmt: ## Format the Rust sources
+	cargo fmt --all
+
+fmt-check:
+	@scripts/setup rust
+	cargo fmt --all --check
+
+clippy:
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+deny: ## Check licences, sources and bans of the dependencies
+	@cargo deny --version >/dev/null 2>&1 || cargo install cargo-deny --locked --version $(CARGO_DENY_VERSION)
+	cargo deny --log-level error check bans licenses sources
+
+scripts-check:
+	@for script in scripts/* .ci/run; do bash -n "$$script" || exit 1; done
+	@for script in loadtest/*.js; do node --check --input-type=module - < "$$script" || exit 1; done
+	@for script in $(NODE_TESTS)/*.js; do node --check "$$script" || exit 1; done
+
+conformance: ## Run the official protocol suites: SUITES=<checkout of socketio/socket.io>
+	@scripts/conformance "$(SUITES)"
+
+k6: ## Run loadtest/smoke.js against a running node: K6_URL=..., JWT_SECRET=... unless it runs with --dev
+	@scripts/k6 run --env URL=$(K6_URL) --env JWT_SECRET="$${JWT_SECRET:-}" loadtest/smoke.js
+
+measure: build ## First figures of one node, by a client on the same machine (loadtest/measure.js)
+	@scripts/setup
+	ulimit -n 10000; node loadtest/measure.js target/release/carillon
+
+clean: ## Remove everything that was built or installed here
+	cargo clean
+	rm -rf .cache $(NODE_TESTS)/node_modules

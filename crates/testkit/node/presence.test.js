@@ -1,0 +1,200 @@
+// Who is online, and who is told.
+
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { assertHas, ISO } from "./assertions.js";
+import { someone, startNode } from "./carillon.js";
+import { eventually } from "./process.js";
+import { Frames, Polling } from "./wire.js";
+
+let node;
+let watcher;
+
+before(async () => {
+  node = await startNode({ env: { SOCKET_PING_INTERVAL: "400", SOCKET_PING_TIMEOUT: "300" } });
+  watcher = await node.connect("watcher");
+});
+after(() => node?.stop());
+
+const about = (user) => ({ match: ({ userId }) => userId === user, ms: 3_000 });
+const listed = async (client, user) => (await client.ask("getOnlineUsers")).find(({ userId }) => userId === user);
+const told = (client, user) =>
+  client.all("userStatusChange").filter(({ userId }) => userId === user).map(({ status }) => status);
+
+/** Waits for `userStatusChange` about a user and returns how long it took, in milliseconds. */
+async function offlineAfter(user) {
+  const since = performance.now();
+  assertHas(await watcher.next("userStatusChange", about(user)), { userId: user, status: "offline", timestamp: ISO });
+  return performance.now() - since;
+}
+
+describe("online", () => {
+  test("a first connection is announced to everyone else, within a second", async () => {
+    const user = someone();
+    const since = performance.now();
+    const client = await node.connect(user);
+    const news = await watcher.next("userStatusChange", about(user));
+    assertHas(news, { userId: user, status: "online", timestamp: ISO });
+    assert.ok(performance.now() - since < 1_000);
+    await client.fence();
+    assert.deepEqual(told(client, user), []);
+    client.close();
+  });
+
+  test("a second device is not", async () => {
+    const user = someone();
+    const marker = someone("marker");
+    await node.connectAll(user);
+    await node.connectAll(user);
+    await node.connectAll(marker);
+    await watcher.next("userStatusChange", about(marker));
+    assert.deepEqual(told(watcher, user), ["online"]);
+  });
+
+  test("lastSeen is the time of the latest connection", async () => {
+    const user = someone();
+    await node.connectAll(user);
+    const first = await listed(watcher, user);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    await node.connectAll(user);
+    const second = await listed(watcher, user);
+    assertHas(first, { userId: user, lastSeen: ISO });
+    assert.ok(second.lastSeen > first.lastSeen, `${second.lastSeen} after ${first.lastSeen}`);
+    assert.ok(Math.abs(Date.now() - Date.parse(second.lastSeen)) < 5_000);
+  });
+
+  test("each user is listed once", async () => {
+    const user = someone();
+    await node.connectAll(user, user, user);
+    const list = await watcher.ask("getOnlineUsers");
+    assert.equal(list.filter(({ userId }) => userId === user).length, 1);
+  });
+});
+
+describe("offline, within a second however the connection ended", () => {
+  for (const transports of [["polling"], ["websocket"]]) {
+    test(`by disconnect() over ${transports}`, async () => {
+      const user = someone();
+      const client = await node.connect(user, { transports });
+      await watcher.next("userStatusChange", about(user));
+      client.close();
+      assert.ok((await offlineAfter(user)) < 1_000);
+      assert.equal(await listed(watcher, user), undefined);
+    });
+
+    test(`by a closed transport over ${transports}`, async () => {
+      const user = someone();
+      const client = await node.connect(user, { transports });
+      await watcher.next("userStatusChange", about(user));
+      await client.drop();
+      assert.ok((await offlineAfter(user)) < 1_000);
+    });
+  }
+
+  test("by a connection cut without a word", async () => {
+    const user = someone();
+    const frames = await Frames.open(node.endpoint);
+    frames.send(`40${JSON.stringify({ token: node.token(user) })}`);
+    await watcher.next("userStatusChange", about(user));
+    frames.terminate();
+    assert.ok((await offlineAfter(user)) < 1_000);
+  });
+
+  test("by a poll that its client gave up", async () => {
+    const user = someone();
+    const session = await Polling.open(node.endpoint);
+    await session.post(`40${JSON.stringify({ token: node.token(user) })}`);
+    await session.packets();
+    await watcher.next("userStatusChange", about(user));
+    const abort = new AbortController();
+    const held = session.request("GET", { signal: abort.signal });
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    abort.abort();
+    await assert.rejects(held);
+    assert.ok((await offlineAfter(user)) < 1_000);
+  });
+
+  test("by silence, once the heartbeat has noticed", async () => {
+    const user = someone();
+    const frames = await Frames.open(node.endpoint);
+    frames.send(`40${JSON.stringify({ token: node.token(user) })}`);
+    await watcher.next("userStatusChange", about(user));
+    assert.ok((await offlineAfter(user)) < 400 + 300 + 1_000);
+  });
+
+  test("not before the last device has gone", async () => {
+    const [user, marker] = [someone(), someone("marker")];
+    const [desk, phone] = await node.connectAll(user, user);
+    const [other] = await node.connectAll(marker);
+    await watcher.next("userStatusChange", about(user));
+    await watcher.next("userStatusChange", about(marker));
+    desk.close();
+    other.close();
+    await watcher.next("userStatusChange", about(marker));
+    assert.deepEqual(told(watcher, user), ["online"]);
+    assert.ok(await listed(watcher, user));
+    phone.close();
+    await watcher.next("userStatusChange", about(user));
+    assert.deepEqual(told(watcher, user), ["online", "offline"]);
+  });
+});
+
+describe("coming back", () => {
+  test("a user who recovers is announced online again", async () => {
+    const user = someone();
+    const client = await node.connect(user);
+    await client.join(`${user}_zoe`);
+    await watcher.next("userStatusChange", about(user));
+    await client.drop();
+    await watcher.next("userStatusChange", about(user));
+    client.socket.connect();
+    await client.next("connect");
+    assert.ok(client.socket.recovered);
+    assertHas(await watcher.next("userStatusChange", about(user)), { status: "online" });
+  });
+
+  test("flapping ends in the truth", async () => {
+    const user = someone();
+    for (let i = 0; i < 5; i += 1) (await node.connect(user)).close();
+    const client = await node.connect(user);
+    await eventually(async () => (await listed(watcher, user)) !== undefined);
+    client.close();
+    await eventually(async () => (await listed(watcher, user)) === undefined, { within: 1_000 });
+    const marker = someone("marker");
+    await node.connectAll(marker);
+    await watcher.next("userStatusChange", about(marker));
+    const changes = told(watcher, user);
+    assert.equal(changes.at(-1), "offline");
+    for (const [index, status] of changes.entries()) assert.equal(status, index % 2 ? "offline" : "online");
+  });
+});
+
+describe("CARILLON_PRESENCE=contacts", () => {
+  let private_;
+
+  before(async () => {
+    private_ = await startNode({ env: { CARILLON_PRESENCE: "contacts" } });
+  });
+  after(() => private_?.stop());
+
+  test("only those who have both written to each other see one another", async () => {
+    const [alice, bob, eve] = await private_.connectAll("alice", "bob", "eve");
+    await eve.send("alice", "one-sided");
+    await alice.send("bob", "hi");
+    assert.equal(await listed(alice, "bob"), undefined);
+    await bob.send("alice", "hi");
+
+    assert.ok(await listed(alice, "bob"));
+    assert.ok(await listed(bob, "alice"));
+    assert.equal(await listed(eve, "alice"), undefined);
+    assert.equal(await listed(alice, "eve"), undefined);
+
+    bob.close();
+    assertHas(await alice.next("userStatusChange", about("bob")), { status: "offline" });
+    await private_.connectAll("bob");
+    assertHas(await alice.next("userStatusChange", about("bob")), { status: "online" });
+    await eve.fence();
+    assert.deepEqual(eve.all("userStatusChange"), []);
+    assert.deepEqual(told(alice, "eve"), []);
+  });
+});

@@ -1,0 +1,83 @@
+// Starts a built binary on a free loopback port, waits until it answers, and ends it by its process id.
+
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { createServer } from "node:net";
+import { fileURLToPath } from "node:url";
+
+const TARGET = new URL("../../../target/debug/", import.meta.url);
+
+/** The path of a built binary; an environment variable may name another build. */
+export function binary(name, variable) {
+  return process.env[variable] ?? fileURLToPath(new URL(name, TARGET));
+}
+
+/** A loopback port that nobody listens on. */
+export async function freePort() {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address();
+  server.close();
+  await once(server, "close");
+  return port;
+}
+
+/** Resolves with `value()` once that is neither `undefined` nor `false`; for facts that no event announces. */
+export async function eventually(value, { within = 5_000, every = 15, what = "the expected state" } = {}) {
+  const deadline = performance.now() + within;
+  for (;;) {
+    const found = await value();
+    if (found !== undefined && found !== false) return found;
+    if (performance.now() > deadline) throw new Error(`${what} did not come within ${within} ms`);
+    await new Promise((resolve) => setTimeout(resolve, every));
+  }
+}
+
+/** One running server process. */
+export class ServerProcess {
+  #child;
+  output = "";
+
+  constructor(path, args, env) {
+    this.#child = spawn(path, args, { env, stdio: ["ignore", "pipe", "pipe"] });
+    for (const stream of [this.#child.stdout, this.#child.stderr]) {
+      stream.setEncoding("utf8").on("data", (text) => (this.output += text));
+    }
+    /** `{ code, signal }`, or `{ error }` where the binary could not be started. */
+    this.exited = new Promise((resolve) => {
+      this.#child.on("error", (error) => resolve({ error }));
+      this.#child.on("close", (code, signal) => resolve({ code, signal }));
+    });
+    this.exited.then((end) => (this.end = end));
+  }
+
+  get pid() {
+    return this.#child.pid;
+  }
+
+  /** Waits until `url` answers with `status`; fails at once where the process ends before. */
+  async answers(url, status, within = 20_000) {
+    await eventually(
+      async () => {
+        if (this.end) throw new Error(`the server ended early: ${JSON.stringify(this.end)}\n${this.output}`);
+        const response = await fetch(url).catch(() => undefined);
+        await response?.arrayBuffer();
+        return response?.status === status;
+      },
+      { within, what: `${status} from ${url}` },
+    );
+  }
+
+  signal(name) {
+    if (!this.end) this.#child.kill(name);
+  }
+
+  /** Ends the process; one that ignores SIGTERM for 20 s is killed, and its end tells so by its signal. */
+  async stop(name = "SIGTERM") {
+    this.signal(name);
+    const timer = setTimeout(() => this.signal("SIGKILL"), 20_000);
+    const end = await this.exited;
+    clearTimeout(timer);
+    return end;
+  }
+}
