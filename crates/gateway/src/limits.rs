@@ -254,11 +254,21 @@ pub trait RequestQuota: Send + Sync {
     /// # Errors
     /// Where there are too many: after how many milliseconds a retry is worth it.
     fn request(&self, address: IpAddr) -> Result<(), u64>;
+
+    /// Counts one poll or post of a session that belongs to `user`, in place of the address it comes from.
+    ///
+    /// # Errors
+    /// As [`RequestQuota::request`].
+    fn session_request(&self, user: &UserId) -> Result<(), u64>;
 }
 
 impl RequestQuota for Limits {
     fn request(&self, address: IpAddr) -> Result<(), u64> {
         Self::request(self, address).map_err(|refusal| refusal.millis)
+    }
+
+    fn session_request(&self, user: &UserId) -> Result<(), u64> {
+        self.user_request(user).map_err(|refusal| refusal.millis)
     }
 }
 

@@ -132,6 +132,7 @@ impl Handler<Peer> for Sockets {
 
     async fn connected(&self, socket: &Arc<Socket<Peer>>) {
         let Peer { user, expires_at, .. } = socket.data();
+        socket.session().set_owner(user.text().clone());
         socket
             .session()
             .expire_at(expires_at.map(|at| self.connection_end(at)));

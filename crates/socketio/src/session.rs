@@ -9,7 +9,7 @@ mod polling;
 mod queue;
 mod websocket;
 
-use std::sync::{Arc, atomic::Ordering};
+use std::sync::{Arc, OnceLock, atomic::Ordering};
 
 use async_trait::async_trait;
 use bytestring::ByteString;
@@ -81,6 +81,7 @@ pub enum Sent {
 pub struct Session {
     sid: ByteString,
     handshake: Handshake,
+    owner: OnceLock<ByteString>,
     config: Arc<Config>,
     counters: Arc<Counters>,
     state: Mutex<State>,
@@ -138,6 +139,7 @@ impl Session {
         Self {
             sid,
             handshake,
+            owner: OnceLock::new(),
             config,
             counters,
             state: Mutex::new(State {
@@ -164,6 +166,17 @@ impl Session {
     #[must_use]
     pub const fn handshake(&self) -> &Handshake {
         &self.handshake
+    }
+
+    /// Whose it is, once the application has said so: what its requests may be counted by.
+    #[must_use]
+    pub fn owner(&self) -> Option<&ByteString> {
+        self.owner.get()
+    }
+
+    /// Says whose it is. The first word counts.
+    pub fn set_owner(&self, owner: ByteString) {
+        self.owner.get_or_init(|| owner);
     }
 
     /// What carries it now.

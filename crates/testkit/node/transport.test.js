@@ -232,3 +232,30 @@ describe("a reader who lags", () => {
     }
   });
 });
+
+describe("requests of an open session", () => {
+  test("count for its user, not for its address; one too many is 429 and ends nothing", async () => {
+    const limited = await startNode({ env: { CARILLON_REQUEST_RATE: "20" } });
+    try {
+      const open = async (user) => {
+        const session = await Polling.open(limited.endpoint);
+        await session.post(`40${JSON.stringify({ token: limited.token(user) })}`);
+        await session.packets();
+        return session;
+      };
+      const [alice, bob] = [await open("alice"), await open("bob")];
+      const refused = await eventually(async () => {
+        const response = await alice.request("POST", { body: "3" });
+        const body = await response.text();
+        return response.status === 429 && { body: JSON.parse(body), retryAfter: response.headers.get("retry-after") };
+      }, { every: 0, what: "a refusal" });
+
+      assert.deepEqual(refused.body, { code: 4, message: "Too many requests" });
+      assert.ok(Number(refused.retryAfter) >= 1);
+      assert.equal((await bob.post("3")).status, 200);
+      await eventually(async () => (await alice.post("3")).status === 200, { what: "the next turn" });
+    } finally {
+      await limited.stop();
+    }
+  });
+});

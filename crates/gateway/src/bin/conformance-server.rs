@@ -15,6 +15,7 @@ use carillon_gateway::{
 };
 use carillon_protocol::{
     engine::{Frame, Message},
+    id::UserId,
     value::{Object, Value},
 };
 use carillon_socketio::{
@@ -37,6 +38,10 @@ struct Unlimited;
 
 impl RequestQuota for Unlimited {
     fn request(&self, _address: std::net::IpAddr) -> Result<(), u64> {
+        Ok(())
+    }
+
+    fn session_request(&self, _user: &UserId) -> Result<(), u64> {
         Ok(())
     }
 }

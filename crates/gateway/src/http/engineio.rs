@@ -19,6 +19,7 @@ use actix_web::{
     web,
 };
 use bytestring::ByteString;
+use carillon_protocol::id::UserId;
 use carillon_socketio::{Engine, Handshake, Session, Transport};
 
 use refusal::Refusal;
@@ -159,10 +160,22 @@ fn accept(endpoint: &Endpoint, request: &HttpRequest, query: &Query) -> Result<A
         (Transport::WebSocket, _) => Ok(Accepted::Upgrade(session)),
         (Transport::Polling, Transport::WebSocket) => Err(Refusal::BadRequest),
         (Transport::Polling, Transport::Polling) => match *request.method() {
-            Method::GET | Method::POST => Ok(Accepted::Polling(session)),
+            Method::GET | Method::POST => {
+                count_request(endpoint, &session)?;
+                Ok(Accepted::Polling(session))
+            }
             _ => Err(Refusal::SessionMethod),
         },
     }
+}
+
+/// A poll or post counts for its session's user, once there is one.
+fn count_request(endpoint: &Endpoint, session: &Session) -> Result<(), Refusal> {
+    let user = session
+        .owner()
+        .and_then(|owner| UserId::parse(owner.clone()).ok());
+    let counted = user.map_or(Ok(()), |user| endpoint.quota.session_request(&user));
+    counted.map_err(|retry_after_ms| Refusal::TooMany { retry_after_ms })
 }
 
 fn accept_handshake(

@@ -22,7 +22,7 @@ pub(super) enum Refusal {
     SessionMethod,
     /// The node starts or drains.
     NotReady,
-    /// The address opens too many.
+    /// The address opens too many, or the user polls and posts too often.
     TooMany {
         retry_after_ms: u64,
     },
@@ -45,7 +45,7 @@ impl Refusal {
             Self::UnsupportedVersion => (StatusCode::BAD_REQUEST, 5, "Unsupported protocol version"),
             Self::SessionMethod => return HttpResponse::InternalServerError().finish(),
             Self::NotReady => (StatusCode::SERVICE_UNAVAILABLE, 4, "Not ready"),
-            Self::TooMany { .. } => (StatusCode::TOO_MANY_REQUESTS, 4, "Too many connections"),
+            Self::TooMany { .. } => (StatusCode::TOO_MANY_REQUESTS, 4, "Too many requests"),
         };
         let mut response = HttpResponse::build(status);
         match self {

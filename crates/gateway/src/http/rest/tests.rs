@@ -67,6 +67,10 @@ impl RequestQuota for Quota {
             Ok(())
         }
     }
+
+    fn session_request(&self, _user: &UserId) -> Result<(), u64> {
+        Ok(())
+    }
 }
 
 /// The REST edge of a node.
