@@ -9,7 +9,7 @@ K6_URL ?= http://127.0.0.1:4000
 CARGO_DENY_VERSION := 0.20.2
 NODE_TESTS := crates/testkit/node
 
-.PHONY: help setup run build test check fmt fmt-check clippy deny scripts-check conformance k6 measure clean
+.PHONY: help setup run build test check fmt fmt-check clippy doc deny scripts-check conformance k6 measure clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,7 +29,7 @@ test: ## Run every test, Rust and JavaScript; the last line sums them up
 	@scripts/setup
 	@scripts/test
 
-check: fmt-check clippy deny scripts-check ## Everything but the tests: format, lints, licences, scripts
+check: fmt-check clippy doc deny scripts-check ## Everything but the tests: format, lints, docs, licences, scripts
 
 fmt: ## Format the Rust sources
 	cargo fmt --all
@@ -40,6 +40,9 @@ fmt-check:
 
 clippy:
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+doc: ## Build the Rust documentation, broken links refused
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
 
 deny: ## Check licences, sources and bans of the dependencies
 	@cargo deny --version >/dev/null 2>&1 || cargo install cargo-deny --locked --version $(CARGO_DENY_VERSION)
