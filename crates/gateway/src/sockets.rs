@@ -11,8 +11,8 @@ use carillon_protocol::{
     value::Value,
 };
 use carillon_socketio::{
-    Admission, CloseReason, ConnectRequest, DisconnectReason, Handler, Hub, MissedEvent, RecoveryState,
-    Refusal, ResumeRequest, Socket, random_id,
+    Admission, ConnectRequest, DisconnectReason, Handler, Hub, MissedEvent, RecoveryState, Refusal,
+    ResumeRequest, Socket, random_id,
 };
 use parking_lot::Mutex;
 use tokio::time::Instant;
@@ -37,6 +37,17 @@ pub struct Peer {
     expires_at: Option<Timestamp>,
     /// Its place among the connections of its user and address; given back when another connection takes over.
     slot: Mutex<Option<ConnectionSlot>>,
+}
+
+impl Peer {
+    /// Gives its place back: another connection takes over, and with it the session's record.
+    fn supersede(&self) {
+        self.slot.lock().take();
+    }
+
+    fn is_superseded(&self) -> bool {
+        self.slot.lock().is_none()
+    }
 }
 
 /// The application over Socket.IO.
@@ -166,11 +177,9 @@ impl Handler<Peer> for Sockets {
     }
 
     async fn disconnected(&self, socket: &Arc<Socket<Peer>>, reason: DisconnectReason) {
-        if let Some(pid) = socket.pid() {
+        if let Some(pid) = socket.pid().filter(|_| !socket.data().is_superseded()) {
             let kept = match reason {
                 DisconnectReason::Client => self.backplane.forget(pid).await,
-                // The record belongs to the session that took over.
-                DisconnectReason::Session(CloseReason::Superseded) => Ok(()),
                 DisconnectReason::Session(_) => self.backplane.lost(pid).await,
             };
             if let Err(error) = kept {
@@ -210,8 +219,9 @@ impl Sockets {
             .flatten()
             .filter(|record| record.user == *user)?;
         if let Some(old) = self.hub.find(NAMESPACE, &record.socket_id) {
+            // First: the end of the old session must not touch the record.
+            old.data().supersede();
             self.hub.supersede(&old);
-            old.data().slot.lock().take();
         }
         Some(record)
     }
