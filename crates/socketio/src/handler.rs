@@ -5,14 +5,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytestring::ByteString;
 use carillon_protocol::{
-    adapter::Broadcast,
     id::Room,
     value::{Object, Value},
 };
 
 use crate::{
     session::{CloseReason, Handshake},
-    socket::Socket,
+    socket::{MissedEvent, Socket},
 };
 
 /// A client asks to join a namespace.
@@ -85,15 +84,6 @@ impl Refusal {
         }
         Value::Object(object)
     }
-}
-
-/// An event that a resumed session missed.
-#[derive(Debug, Clone)]
-pub struct MissedEvent {
-    /// The event.
-    pub broadcast: Arc<Broadcast>,
-    /// Its place in the log.
-    pub offset: ByteString,
 }
 
 /// Why a socket left its namespace.

@@ -75,7 +75,7 @@ pub use connection::SocketIo;
 pub use counters::Counters;
 pub use engine::{Acceptor, Engine};
 pub use handler::{
-    Admission, ConnectRequest, DisconnectReason, Handler, MissedEvent, RecoveryState, Refusal, ResumeRequest,
+    Admission, ConnectRequest, DisconnectReason, Handler, RecoveryState, Refusal, ResumeRequest,
 };
 pub use hub::Hub;
 pub use random_id::random_id;
@@ -83,4 +83,4 @@ pub use session::{
     Application, CloseReason, Handshake, Incoming, Malformed, Poll, Post, Sent, Session, Transport,
     WebSocketLink, WebSocketSink,
 };
-pub use socket::{AckError, Socket};
+pub use socket::{AckError, MissedEvent, Socket};

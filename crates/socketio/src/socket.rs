@@ -8,6 +8,7 @@ use std::{
 
 use bytestring::ByteString;
 use carillon_protocol::{
+    adapter::Broadcast,
     id::Room,
     socket::{Body, Frames, Packet, Parser},
     value::{Object, Value},
@@ -15,15 +16,21 @@ use carillon_protocol::{
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-use crate::{
-    handler::MissedEvent,
-    session::{CloseReason, Sent, Session},
-};
+use crate::session::{CloseReason, Sent, Session};
 
 /// Most acks that one socket may owe the server.
 const MAX_PENDING_ACKS: usize = 1_000;
 /// Most events that are held back for a socket while what it missed is read; with more it is not resumed.
 const MAX_CORKED: usize = 1_000;
+
+/// An event that a resumed session missed.
+#[derive(Debug, Clone)]
+pub struct MissedEvent {
+    /// The event.
+    pub broadcast: Arc<Broadcast>,
+    /// Its place in the log.
+    pub offset: ByteString,
+}
 
 /// A client in a namespace, with what the application keeps of it.
 pub struct Socket<D> {
