@@ -29,12 +29,17 @@ use crate::{
 /// The one namespace that is served.
 const NAMESPACE: &str = "/";
 
+/// How long after a session was resumed it cannot be taken from a connection that lives.
+const RIVAL_WINDOW: Duration = Duration::from_secs(10);
+
 /// What is kept with each socket.
 #[derive(Debug)]
 pub struct Peer {
     user: UserId,
     /// When its token expires, as far as the connection goes by it.
     expires_at: Option<Timestamp>,
+    /// When it took over the session of an earlier connection.
+    resumed_at: Option<Instant>,
     /// Its place among the connections of its user and address; given back when another connection takes over.
     slot: Mutex<Option<ConnectionSlot>>,
 }
@@ -43,6 +48,11 @@ impl Peer {
     /// Gives its place back: another connection takes over, and with it the session's record.
     fn supersede(&self) {
         self.slot.lock().take();
+    }
+
+    /// Whether it took the session over a moment ago: who asks for the same one now is a rival, not its return.
+    fn has_just_resumed(&self) -> bool {
+        self.resumed_at.is_some_and(|at| at.elapsed() < RIVAL_WINDOW)
     }
 
     fn is_superseded(&self) -> bool {
@@ -105,6 +115,7 @@ impl Handler<Peer> for Sockets {
         let peer = Peer {
             user,
             expires_at: caller.expires_at,
+            resumed_at: resumed.as_ref().map(|_| Instant::now()),
             slot: Mutex::new(Some(slot)),
         };
         if let Some((record, recovery)) = resumed {
@@ -219,6 +230,9 @@ impl Sockets {
             .flatten()
             .filter(|record| record.user == *user)?;
         if let Some(old) = self.hub.find(NAMESPACE, &record.socket_id) {
+            if old.data().has_just_resumed() {
+                return None;
+            }
             // First: the end of the old session must not touch the record.
             old.data().supersede();
             self.hub.supersede(&old);

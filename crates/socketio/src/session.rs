@@ -360,6 +360,30 @@ impl Session {
         }
     }
 
+    /// Takes frames to write, and tells who waits for room in the queue.
+    fn take(&self, state: &mut State, most: usize, batch: &mut impl Extend<Frame>) {
+        let was_half_full = state.queue.is_half_full();
+        state.queue.take(most, batch);
+        if was_half_full && !state.queue.is_half_full() {
+            self.changed.notify_waiters();
+        }
+    }
+
+    /// Waits until the client has taken so much of what waits for it that there is room for an answer. So a client that
+    /// asks faster than it reads is slowed, not closed, as long as it reads.
+    async fn room_for_answers(&self) {
+        loop {
+            let changed = self.changed.notified();
+            {
+                let state = self.state.lock();
+                if !state.queue.is_half_full() || state.machine.is_closed() {
+                    return;
+                }
+            }
+            changed.await;
+        }
+    }
+
     /// Waits for frames to write over WebSocket; an empty batch means that the session has ended and all is written.
     async fn next_batch(&self) -> SmallVec<[Frame; 8]> {
         let mut batch = SmallVec::new();
@@ -368,7 +392,7 @@ impl Session {
             {
                 let mut state = self.state.lock();
                 let capacity = batch.inline_size();
-                state.queue.take(capacity, &mut batch);
+                self.take(&mut state, capacity, &mut batch);
                 if !batch.is_empty() || state.farewell.is_some() {
                     return batch;
                 }

@@ -259,3 +259,27 @@ describe("requests of an open session", () => {
     }
   });
 });
+
+describe("a client that asks faster than it is answered", () => {
+  // The official client puts all of a tick into one payload, which may hold 1,000 packets.
+  for (const [transport, count] of [["websocket", 2_000], ["polling", 900]]) {
+    test(`gets every refusal and stays, over ${transport}`, async () => {
+      const user = someone();
+      const client = await node.connect(user, { transports: [transport] });
+      const answers = Array.from({ length: count }, () => client.socket.emitWithAck("sendMessage", { message: "" }));
+      for (const answer of await within(Promise.all(answers), "every ack", 20_000)) {
+        assert.equal(answer.error.message, "Missing required fields");
+      }
+      assert.equal(client.all("error").length, count);
+      assert.ok(client.socket.connected);
+    });
+  }
+});
+
+describe("a frame that announces more than may be sent", () => {
+  test("ends its connection with 1009 before its payload comes", async () => {
+    const frames = await Frames.open(node.endpoint);
+    frames.socket._socket.write(Buffer.from("81ff0000000080000000" + "00000000", "hex"));
+    assert.equal(await within(frames.closed, "the close frame"), 1009);
+  });
+});

@@ -1,6 +1,7 @@
 //! The Engine.IO endpoint: which request is what, and which is refused (Engine.IO v4; the order of engine.io 6,
 //! `server.ts`). What is accepted goes on in `polling` and `websocket`.
 
+mod frame_guard;
 mod polling;
 mod refusal;
 mod websocket;
@@ -127,7 +128,7 @@ async fn serve(endpoint: web::Data<Endpoint>, request: HttpRequest, payload: web
         Accepted::OpenWebSocket => Link::Open(handshake(&request)),
         Accepted::Upgrade(session) => Link::Upgrade(session),
     };
-    websocket::serve(engine, &request, payload, query.binary, link)
+    websocket::serve(engine, &request, payload, query.binary, link).await
 }
 
 /// The checks, in the order of engine.io 6: transport, origin, then those of a session or those of a handshake.

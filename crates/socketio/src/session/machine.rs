@@ -14,6 +14,9 @@ use crate::config::Config;
 /// How often a held poll is released while an upgrade is under way (engine.io 6, `socket.ts`).
 const UPGRADE_NOOP_INTERVAL: Duration = Duration::from_millis(100);
 
+/// How long a server that goes waits for a polling client to fetch what is left.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
+
 /// What carries a session's packets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Transport {
@@ -423,7 +426,12 @@ impl Machine {
         // What is left for a polling client waits for its next GET, if none is held.
         let lingers =
             self.transport == Transport::Polling && !reason.is_clients() && reason != CloseReason::Superseded;
-        self.closed = Some(lingers.then(|| now + config.close_grace));
+        let grace = match reason {
+            // A client that polls at all does so within that.
+            CloseReason::ServerShutdown => config.close_grace.min(SHUTDOWN_GRACE),
+            _ => config.close_grace,
+        };
+        self.closed = Some(lingers.then(|| now + grace));
         smallvec![Output::Closed(Farewell {
             reason,
             noop: false,

@@ -35,7 +35,7 @@ impl Poll {
         let is_over = state.machine.transport() == Transport::WebSocket;
         let mut frames = Vec::new();
         if !is_over {
-            state.queue.take(usize::MAX, &mut frames);
+            self.session.take(&mut state, usize::MAX, &mut frames);
         }
         if let Some(farewell) = state.farewell.filter(|_| !is_over) {
             frames.push(if farewell.noop { Frame::NOOP } else { Frame::CLOSE });
@@ -99,6 +99,11 @@ impl Post {
         self.hand_in(Work::Messages(batch)).await;
         self.answer();
         Ok(())
+    }
+
+    /// Waits until the session has ended, whether the body is there or not.
+    pub async fn session_ended(&self) {
+        self.session.ended().await;
     }
 
     /// Ends the request without its body (it was too large): the session stays.
@@ -225,6 +230,7 @@ async fn work_one(session: &Session, application: &mut dyn Application, work: Wo
     match work {
         Work::Messages(messages) => {
             for message in messages {
+                session.room_for_answers().await;
                 application.message(message).await;
             }
         }

@@ -27,6 +27,11 @@ impl Queue {
         self.frames.is_empty()
     }
 
+    /// Whether more than half of what may wait does.
+    pub(crate) fn is_half_full(&self) -> bool {
+        self.frames.len() > self.max_packets / 2 || self.bytes > self.max_bytes / 2
+    }
+
     /// Adds a packet; `false` where it does not fit. An empty queue takes a packet of any size.
     pub(crate) fn push(&mut self, packet: Frames) -> bool {
         let bytes: usize = packet.iter().map(Frame::len).sum();

@@ -197,6 +197,7 @@ where
             None => Input::WebSocketLost,
         };
         if let Some(message) = session.input(input).deliver {
+            session.room_for_answers().await;
             application.message(message).await;
         }
     }

@@ -50,7 +50,13 @@ pub(super) async fn post(
     }
     let declared = body::declared_length(request.headers());
     let limit = engine.config().max_payload;
-    let body = match body::read_limited(&mut payload, declared, limit, body::MAX_DRAIN_BYTES).await {
+    let reading = body::read_limited(&mut payload, declared, limit, body::MAX_DRAIN_BYTES);
+    let read = tokio::select! {
+        read = reading => read,
+        // A second POST came meanwhile, or the client is gone on its other connection: nobody waits for the rest.
+        () = post.session_ended() => Err(BodyError::Broken),
+    };
+    let body = match read {
         Ok(body) => body,
         Err(BodyError::TooLarge) => {
             post.reject();

@@ -6,7 +6,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, error::PayloadError, web};
 use actix_ws::{CloseCode, CloseReason, Item, Message, MessageStream, ProtocolError};
 use bytes::{Bytes, BytesMut};
 use bytestring::ByteString;
@@ -14,7 +14,7 @@ use carillon_protocol::engine::{Frame, payload};
 use carillon_socketio::{Engine, Handshake, Incoming, Session, WebSocketSink};
 use futures_util::Stream;
 
-use super::refusal::Refusal;
+use super::{frame_guard, refusal::Refusal};
 
 /// How a client gets binary messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -35,17 +35,20 @@ pub(super) enum Link {
 }
 
 /// Accepts the WebSocket and runs it, apart from the request.
-pub(super) fn serve(
+pub(super) async fn serve(
     engine: &Arc<Engine>,
     request: &HttpRequest,
     payload: web::Payload,
     binary: BinaryFrames,
     link: Link,
 ) -> HttpResponse {
+    let max_payload = engine.config().max_payload;
+    let Some(payload) = frame_guard::guard(request, payload, max_payload).await else {
+        return Refusal::BadRequest.respond();
+    };
     let Ok((response, session, messages)) = actix_ws::handle(request, payload) else {
         return Refusal::BadRequest.respond();
     };
-    let max_payload = engine.config().max_payload;
     let link = match link {
         Link::Open(handshake) => engine.open_websocket(handshake),
         Link::Upgrade(session) => engine.upgrade(&session),
@@ -85,7 +88,7 @@ impl Stream for Reader {
         loop {
             let message = match ready!(Pin::new(&mut this.messages).poll_next(cx)) {
                 Some(Ok(message)) => message,
-                Some(Err(ProtocolError::Overflow)) => return Poll::Ready(Some(Incoming::TooBig)),
+                Some(Err(error)) if is_overflow(&error) => return Poll::Ready(Some(Incoming::TooBig)),
                 Some(Err(ProtocolError::Io(error))) if error.kind() != std::io::ErrorKind::InvalidData => {
                     return Poll::Ready(None);
                 }
@@ -164,6 +167,17 @@ impl Reader {
     fn echo_close(&self, reason: Option<CloseReason>) {
         try_now(self.writer.clone().close(reason));
     }
+}
+
+/// Whether a frame was too large, as the guard or the codec says.
+fn is_overflow(error: &ProtocolError) -> bool {
+    let ProtocolError::Io(error) = error else {
+        return matches!(error, ProtocolError::Overflow);
+    };
+    let cause = error
+        .get_ref()
+        .and_then(|cause| cause.downcast_ref::<PayloadError>());
+    matches!(cause, Some(PayloadError::Overflow))
 }
 
 /// Does what can be done without waiting.

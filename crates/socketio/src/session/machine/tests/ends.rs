@@ -43,9 +43,15 @@ fn it_expires_when_told_and_not_before() {
 
 #[test]
 fn a_polling_client_may_fetch_what_is_left_once() {
-    for reason in [ForcedClose, ConnectTimeout, Expired, ServerShutdown] {
+    let reasons = [
+        (ForcedClose, 30_100),
+        (ConnectTimeout, 30_100),
+        (Expired, 30_100),
+        (ServerShutdown, 2_100),
+    ];
+    for (reason, forgotten_at) in reasons {
         let run = polling().steps([(100, Input::Close(reason), vec![ended(reason)])]);
-        assert_eq!(run.deadline(), Some(30_100));
+        assert_eq!(run.deadline(), Some(forgotten_at));
         let run = run.steps([
             (200, Input::Post, vec![Output::Refuse]),
             (200, Input::Probe, vec![Output::Refuse]),
@@ -71,7 +77,7 @@ fn a_held_get_takes_what_is_left() {
 #[test]
 fn what_nobody_fetches_is_forgotten() {
     let run = polling().steps([
-        (100, Input::Close(ServerShutdown), vec![ended(ServerShutdown)]),
+        (100, Input::Close(ForcedClose), vec![ended(ForcedClose)]),
         (30_099, Input::Tick, vec![]),
         (30_100, Input::Tick, vec![Output::Forget]),
         (30_101, Input::Poll, vec![Output::Refuse]),
