@@ -1,6 +1,7 @@
 //! The HTTP edge: every route of a node, and what all of them share.
 
 pub mod body;
+pub mod client;
 pub mod cors;
 pub mod count;
 pub mod dev;

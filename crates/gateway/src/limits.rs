@@ -262,6 +262,15 @@ pub trait RequestQuota: Send + Sync {
     fn session_request(&self, user: &UserId) -> Result<(), u64>;
 }
 
+/// Bounds the messages of a user.
+pub trait MessageQuota: Send + Sync {
+    /// Counts one message.
+    ///
+    /// # Errors
+    /// Where there are too many: after how many milliseconds a retry is worth it.
+    fn message(&self, user: &UserId) -> Result<(), u64>;
+}
+
 impl RequestQuota for Limits {
     fn request(&self, address: IpAddr) -> Result<(), u64> {
         Self::request(self, address).map_err(|refusal| refusal.millis)
@@ -276,15 +285,6 @@ impl MessageQuota for Limits {
     fn message(&self, user: &UserId) -> Result<(), u64> {
         Self::message(self, user).map_err(|refusal| refusal.millis)
     }
-}
-
-/// Bounds the messages of a user.
-pub trait MessageQuota: Send + Sync {
-    /// Counts one message.
-    ///
-    /// # Errors
-    /// Where there are too many: after how many milliseconds a retry is worth it.
-    fn message(&self, user: &UserId) -> Result<(), u64>;
 }
 
 #[cfg(test)]

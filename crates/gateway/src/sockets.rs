@@ -1,6 +1,6 @@
 //! The application over Socket.IO: admits clients, keeps what recovers them, carries out what events answer.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use carillon_backplane::{Backplane, SessionRecord};
@@ -21,6 +21,7 @@ use crate::{
     auth::{self, LEEWAY_MS, Verifier},
     clock::Clock,
     events::{Caller, Effect, Events, Outcome},
+    http::client::UNKNOWN_ADDRESS,
     limits::{ConnectionSlot, Limits, RetryAfter},
     services::Services,
     telemetry::Metrics,
@@ -205,7 +206,7 @@ impl Handler<Peer> for Sockets {
 
 impl Sockets {
     fn slot(&self, address: &str, user: &UserId) -> Result<ConnectionSlot, Refusal> {
-        let address = address.parse().unwrap_or(IpAddr::from([0, 0, 0, 0]));
+        let address = address.parse().unwrap_or(UNKNOWN_ADDRESS);
         self.limits
             .connection(address, user)
             .map_err(|RetryAfter { millis }| {

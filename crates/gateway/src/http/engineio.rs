@@ -6,10 +6,7 @@ mod polling;
 mod refusal;
 mod websocket;
 
-use std::{
-    net::{IpAddr, Ipv4Addr},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -27,6 +24,7 @@ use refusal::Refusal;
 use websocket::{BinaryFrames, Link};
 
 use super::{
+    client,
     health::{Readiness, Stage},
     origin::Origins,
 };
@@ -36,8 +34,6 @@ use crate::limits::RequestQuota;
 const REVISION: &str = "4";
 /// Where Socket.IO is served: every path that begins so.
 pub const PREFIX: &str = "/socket.io/";
-/// What stands for the address of a client that has none (a test without a connection).
-const UNKNOWN_ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 /// What the endpoint is made of; part of the data of its scope.
 pub struct Endpoint {
@@ -207,10 +203,7 @@ fn accept_handshake(
     if endpoint.readiness.stage() != Stage::Ready {
         return Err(Refusal::NotReady);
     }
-    let address = request
-        .peer_addr()
-        .map_or(UNKNOWN_ADDRESS, |address| address.ip());
-    let admitted = endpoint.quota.request(address);
+    let admitted = endpoint.quota.request(client::address(request));
     admitted.map_err(|retry_after_ms| Refusal::TooMany { retry_after_ms })?;
     Ok(match transport {
         Transport::Polling => Accepted::OpenPolling,
@@ -220,17 +213,13 @@ fn accept_handshake(
 
 /// What the session keeps of the request that opened it: the address, and the header that may hold a token.
 fn handshake(request: &HttpRequest) -> Handshake {
-    let address = request
-        .peer_addr()
-        .map(|address| address.ip().to_string())
-        .unwrap_or_default();
     let token = request
         .headers()
         .get(AUTHORIZATION)
         .and_then(|value| value.to_str().ok());
     let header = |value: &str| (ByteString::from_static("authorization"), ByteString::from(value));
     Handshake {
-        address,
+        address: client::address(request).to_string(),
         headers: token.map(header).into_iter().collect(),
     }
 }

@@ -14,11 +14,7 @@ mod route;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    fmt,
-    net::{IpAddr, Ipv4Addr},
-    sync::Arc,
-};
+use std::{fmt, sync::Arc};
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use carillon_protocol::problem::{Code, Problem};
@@ -29,7 +25,7 @@ use self::{
     query::Query,
     route::{Operation, find},
 };
-use super::error::ApiError;
+use super::{client, error::ApiError};
 use crate::{auth::VerifyToken, limits::RequestQuota, services::Services};
 
 /// What the routes work with; part of the application's data.
@@ -75,10 +71,7 @@ async fn answer(request: HttpRequest, payload: web::Payload, rest: web::Data<Res
 
 async fn check_and_run(rest: &Rest, request: &HttpRequest, payload: web::Payload) -> Answer {
     let (operation, params) = find(request.method(), request.uri().path())?;
-    let address = request
-        .peer_addr()
-        .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
-    rest.limits.request(address).map_err(too_many)?;
+    rest.limits.request(client::address(request)).map_err(too_many)?;
     let caller = Caller::authenticate(request.headers(), &*rest.verifier)?;
     let query = Query::parse(request.query_string());
     let call = Call {

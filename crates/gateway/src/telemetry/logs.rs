@@ -50,25 +50,8 @@ fn fmt() -> fmt::SubscriberBuilder {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use parking_lot::Mutex;
-
     use super::*;
-
-    #[derive(Debug, Clone, Default)]
-    struct Lines(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Lines {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
+    use crate::telemetry::capture::Lines;
 
     fn logged(filter: &str, format: LogFormat) -> String {
         let lines = Lines::default();
@@ -82,7 +65,7 @@ mod tests {
             tracing::info!(port = 4_000, "listening");
             tracing::debug!("not by default");
         });
-        String::from_utf8(lines.0.lock().clone()).unwrap()
+        lines.text()
     }
 
     #[test]

@@ -1,11 +1,11 @@
 use std::fs;
 
 use jsonwebtoken::Algorithm;
-use parking_lot::Mutex;
 use tempfile::TempDir;
 use tokio_util::task::TaskTracker;
 
 use super::*;
+use crate::telemetry::capture::Lines;
 
 const ED25519: &str = "FCWqmJHTwTXgZHyHdNriCjibVR_apIaT53fV6OIAJy0";
 
@@ -34,20 +34,6 @@ fn look(jwks: &Jwks) {
     jwks.take(read(&jwks.path));
 }
 
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 /// The lines that the work writes to the log.
 fn logged(work: impl FnOnce()) -> Vec<String> {
     let lines = Lines::default();
@@ -58,8 +44,7 @@ fn logged(work: impl FnOnce()) -> Vec<String> {
         .with_writer(move || writer.clone())
         .finish();
     tracing::subscriber::with_default(subscriber, work);
-    let text = String::from_utf8(lines.0.lock().clone()).unwrap();
-    text.lines().map(str::to_owned).collect()
+    lines.text().lines().map(str::to_owned).collect()
 }
 
 #[test]
