@@ -8,8 +8,9 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 K6_URL ?= http://127.0.0.1:4000
 CARGO_DENY_VERSION := 0.20.2
 NODE_TESTS := crates/testkit/node
+SHELL_SCRIPTS := $(wildcard scripts/*) .ci/run $(addprefix deploy/dev/,common.bash program redis redis-cluster mongodb cluster ferretdb/build ferretdb/postgresql)
 
-.PHONY: help setup run build test check fmt fmt-check clippy doc deny scripts-check conformance k6 measure clean
+.PHONY: help setup run cluster build test check fmt fmt-check clippy doc deny scripts-check conformance k6 measure bench-cluster clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,7 +20,10 @@ setup: ## Install what is missing: Rust, Node packages of the tests
 
 run: ## Build a node and start it for development on 127.0.0.1:4000, with no other server
 	@scripts/setup rust
-	cargo run --bin carillon -- serve --dev
+	env -u CARILLON_CACHE_DIR cargo run --bin carillon -- serve --dev
+
+cluster: $(if $(CARILLON_BIN),,build) ## Start three nodes with Redis and a database behind HAProxy on 127.0.0.1:4000; CARILLON_BIN=... runs another build
+	@deploy/dev/cluster
 
 build: ## Build the optimised binary, target/release/carillon
 	@scripts/setup rust
@@ -49,9 +53,9 @@ deny: ## Check licences, sources and bans of the dependencies
 	cargo deny --log-level error check bans licenses sources
 
 scripts-check:
-	@for script in scripts/* .ci/run; do bash -n "$$script" || exit 1; done
+	@for script in $(SHELL_SCRIPTS); do bash -n "$$script" || exit 1; done
 	@for script in loadtest/*.js; do node --check --input-type=module - < "$$script" || exit 1; done
-	@for script in $(NODE_TESTS)/*.js; do node --check "$$script" || exit 1; done
+	@for script in $(NODE_TESTS)/*.js $(NODE_TESTS)/cluster/*.js $(NODE_TESTS)/three-nodes/*.js loadtest/peers/*.mjs; do node --check "$$script" || exit 1; done
 
 conformance: ## Run the official protocol suites: SUITES=<checkout of socketio/socket.io>
 	@scripts/conformance "$(SUITES)"
@@ -62,6 +66,12 @@ k6: ## Run loadtest/smoke.js against a running node: K6_URL=..., JWT_SECRET=... 
 measure: build ## First figures of one node, by a client on the same machine (loadtest/measure.js)
 	@scripts/setup
 	ulimit -n 10000; node loadtest/measure.js target/release/carillon
+
+bench-cluster: build ## Figures of a cluster on this machine, socketioxide and Node beside it in the same run (docs/benchmarks.md)
+	@scripts/setup
+	cargo build --release --locked -p carillon-load
+	cargo build --release --locked --manifest-path loadtest/peers/socketioxide/Cargo.toml --target-dir $${CARGO_TARGET_DIR:-target}
+	loadtest/cluster-bench
 
 clean: ## Remove everything that was built or installed here
 	cargo clean
