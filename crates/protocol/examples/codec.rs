@@ -1,5 +1,6 @@
 //! Answers on standard output what the codecs make of each command on standard input, one JSON object a line.
-//! `crates/testkit/node/parsers.test.js` compares the answers with the official JavaScript parsers.
+//! `crates/testkit/node/parsers.test.js` compares the answers with the official JavaScript parsers, and
+//! `adapter-codec.test.js` beside it with the adapters; for those there are the commands of [`adapter`].
 //!
 //! | `op` | command | answer in `ok` |
 //! |---|---|---|
@@ -9,6 +10,9 @@
 //! | `encode` | `parser`, `packet` | frames |
 //!
 //! What cannot be read is answered by `{"error": …}`. Binary is `{"$binary": "<base64>"}` in both directions.
+
+#[path = "codec/adapter.rs"]
+mod adapter;
 
 use std::io::{BufRead as _, Write as _};
 
@@ -49,7 +53,7 @@ fn answer(line: &str) -> Result<Value> {
             let frames = parser(&command)?.encode(&packet);
             Ok(Value::Array(frames.into_iter().map(frame_value).collect()))
         }
-        op => bail!("unknown op {op}"),
+        op => adapter::answer(op, &command).unwrap_or_else(|| bail!("unknown op {op}")),
     }
 }
 

@@ -71,6 +71,24 @@ impl Pair {
             .collect()
     }
 
+    /// The chat whose room this is; `None` for any other room.
+    #[must_use]
+    pub fn of_room(room: &Room) -> Option<Self> {
+        let name = room.as_str().strip_prefix("chat_")?;
+        let plain = || name.split_once('_');
+        let with_length = || {
+            let (chatbox_id, length) = name.rsplit_once('~')?;
+            let first = text::prefix(chatbox_id, length.parse().ok()?);
+            Some((first, chatbox_id.strip_prefix(first)?.strip_prefix('_')?))
+        };
+        // Whatever is not written exactly as the pair's room is another one's, or nobody's.
+        let pair = |(one, other): (&str, &str)| {
+            let user = |id: &str| UserId::parse(id.to_owned()).ok();
+            Some(Self::new(user(one)?, user(other)?)).filter(|pair| pair.room() == *room)
+        };
+        plain().and_then(pair).or_else(|| with_length().and_then(pair))
+    }
+
     /// The participant that sorts first.
     #[must_use]
     pub const fn first(&self) -> &UserId {
@@ -188,6 +206,39 @@ mod tests {
         assert_eq!(Pair::resolve("a_b_c", &user("c")), Some(right.clone()));
         assert_eq!(Pair::resolve("a_b_c", &user("b")), None);
         assert_eq!(Pair::readings("a_b_c"), vec![left, right]);
+    }
+
+    #[test]
+    fn a_room_names_its_chat_and_no_other_room_does() {
+        for (one, other) in [
+            ("ann", "bob"),
+            ("ann", "ann"),
+            ("a", "b_c"),
+            ("a_b", "c"),
+            ("a", "b~1"),
+            ("a_~1", "b~1"),
+            ("😀", "_"),
+            ("~1", "_~"),
+        ] {
+            let pair = Pair::new(user(one), user(other));
+            assert_eq!(Pair::of_room(&pair.room()), Some(pair));
+        }
+        for name in [
+            "",
+            "chat_",
+            "chat_a",
+            "chat_a_",
+            "chat_b_a",
+            "chat_a_b_c",
+            "chat_a_b_c~2",
+            "chat_a_b_c~01",
+            "chat_a_b_c~",
+            "chat_😀_b_~1",
+            "user_a_b",
+            "CHAT_a_b",
+        ] {
+            assert_eq!(Pair::of_room(&Room::new(name)), None, "{name}");
+        }
     }
 
     #[test]

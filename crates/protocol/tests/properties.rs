@@ -1,5 +1,7 @@
 //! What holds for every input of the codecs: what is written is read again, and nothing from outside panics.
 
+#[path = "properties/adapter.rs"]
+mod adapter;
 mod common;
 
 use bytes::Bytes;

@@ -74,8 +74,13 @@ impl Writer {
     }
 
     pub(crate) fn text(&mut self, text: &str) {
-        self.length(text.len(), &TEXT);
+        self.text_header(text.len());
         self.out.extend_from_slice(text.as_bytes());
+    }
+
+    /// The start of a text of `length` bytes.
+    pub(crate) fn text_header(&mut self, length: usize) {
+        self.length(length, &TEXT);
     }
 
     /// The start of a list of `length` values.
