@@ -1,10 +1,11 @@
 //! Durable state of Carillon. The traits here say what every backend does; one method is one atomic operation,
-//! durable when it returns. [`sqlite`] is the embedded backend.
+//! durable when it returns. [`sqlite`] is the embedded backend of one node, [`mongo`] the one that several share.
 //!
 //! The traits come in the order messages, notifications, chats, and every backend's files keep that order.
 
 pub mod chats;
 pub mod messages;
+pub mod mongo;
 pub mod notifications;
 pub mod sqlite;
 
@@ -35,3 +36,9 @@ pub enum StoreError {
 
 /// What a store operation answers.
 pub type Result<T> = std::result::Result<T, StoreError>;
+
+#[cfg(test)]
+extern crate self as carillon_store;
+
+#[cfg(test)]
+mod test_support;

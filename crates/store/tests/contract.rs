@@ -8,6 +8,7 @@
 
 mod contract {
     pub(crate) mod chats;
+    pub(crate) mod databases;
     pub(crate) mod history;
     pub(crate) mod messages;
     pub(crate) mod model;
@@ -19,8 +20,10 @@ use std::sync::Arc;
 
 use carillon_store::{
     Store,
+    mongo::MongoOptions,
     sqlite::{SqliteOptions, SqliteStore},
 };
+use contract::databases::Database;
 use tempfile::TempDir;
 
 /// A store, and what has to live as long as it.
@@ -29,12 +32,20 @@ struct Opened<Kept> {
     _kept: Kept,
 }
 
-fn sqlite() -> Opened<TempDir> {
+async fn sqlite() -> Opened<TempDir> {
     let folder = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(&folder.path().join("store.db"), &SqliteOptions::default()).unwrap();
     Opened {
         store: Arc::new(store),
         _kept: folder,
+    }
+}
+
+async fn mongo() -> Opened<Database> {
+    let database = Database::new();
+    Opened {
+        store: Arc::new(database.connect(MongoOptions::default()).await),
+        _kept: database,
     }
 }
 
@@ -44,15 +55,15 @@ macro_rules! backend {
         $(mod $subject {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $case() {
-                let opened = crate::$open();
+                let opened = crate::$open().await;
                 crate::contract::$subject::$case(opened.store).await;
             })*
         })*
 
         #[test]
         fn behaves_as_the_model_does() {
-            crate::contract::model::check(|| {
-                let opened = crate::$open();
+            crate::contract::model::check(async || {
+                let opened = crate::$open().await;
                 (opened.store, opened._kept)
             });
         }
@@ -122,4 +133,4 @@ macro_rules! suite {
     };
 }
 
-suite! { sqlite }
+suite! { sqlite mongo }

@@ -106,7 +106,7 @@ fn operation() -> impl Strategy<Value = Operation> {
 }
 
 /// Compares stores of `open` with the model.
-pub(crate) fn check<Kept>(open: impl Fn() -> (Arc<dyn Store>, Kept)) {
+pub(crate) fn check<Kept>(open: impl AsyncFn() -> (Arc<dyn Store>, Kept)) {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
@@ -118,7 +118,7 @@ pub(crate) fn check<Kept>(open: impl Fn() -> (Arc<dyn Store>, Kept)) {
         ..ProptestConfig::default()
     };
     proptest!(config, |(operations in proptest::collection::vec(operation(), 1..80))| {
-        let (store, _kept) = open();
+        let (store, _kept) = runtime.block_on(open());
         runtime.block_on(async {
             let mut model = Model::default();
             for operation in operations {
