@@ -1,13 +1,23 @@
-//! Short-lived state that the nodes of a cluster share: fan-out of events, presence, and what a lost session needs to
-//! be recovered. Nothing here is durable. [`local`] is the in-process backend, for one node or several in one process.
+//! Short-lived state that the nodes of a cluster share: fan-out of events, presence, what a lost session needs to be
+//! recovered, and the ways from node to node. Nothing here is durable. [`local`] is the in-process backend, for one
+//! node alone; [`redis`] joins the nodes of a cluster, and Node servers with their Redis adapter.
 
 pub mod local;
+pub mod redis;
 
-use std::sync::Arc;
+mod fanout;
+mod inbound;
+mod peers;
+mod presence;
+mod recovery;
+mod routing;
 
-use async_trait::async_trait;
-use bytestring::ByteString;
-use carillon_protocol::{adapter::Broadcast, id::Room, id::UserId, presence::OnlineUser, time::Timestamp};
+pub use fanout::{Fanout, Placement};
+pub use inbound::{Asked, Inbound};
+pub use peers::{Peers, Selection, SocketSummary};
+pub use presence::Presence;
+pub use recovery::{Missed, Offset, Recovery, SessionRecord};
+pub use routing::{NodeTag, RouteError, Routing};
 
 /// The backplane cannot do its part now: worth a retry. It never means "nobody there".
 #[derive(Debug, thiserror::Error)]
@@ -21,89 +31,28 @@ pub struct Unavailable {
 pub type Result<T> = std::result::Result<T, Unavailable>;
 
 /// All of a backplane, as one node sees it.
-pub trait Backplane: Fanout + Presence + Recovery {}
-impl<T: Fanout + Presence + Recovery> Backplane for T {}
-
-/// A place in the recovery log. Opaque to clients, who give back the one they saw last.
-pub type Offset = ByteString;
-
-/// The receiving side of a node.
-pub trait Inbound: Send + Sync {
-    /// Gives an event to the node's own sockets. Never waits. Events with an offset come in the order of the log.
-    fn deliver(&self, broadcast: &Broadcast, offset: Option<&Offset>);
+pub trait Backplane: Fanout + Presence + Recovery + Routing + Peers {
+    /// How it does.
+    fn health(&self) -> Health;
 }
 
-/// Events to the sockets of every node.
-#[async_trait]
-pub trait Fanout: Send + Sync {
-    /// Gives `broadcast` to every node, this one included. It is kept for recovery unless it is volatile.
-    /// When it returns, this node's own sockets have it in their queues.
-    async fn publish(&self, broadcast: Broadcast) -> Result<()>;
-}
-
-/// Who is online, on any node.
-///
-/// A user is online from the first connection until [`Presence::settle`] finds none; so a caller that waits between
-/// the two gives a user the time to come back unnoticed.
-#[async_trait]
-pub trait Presence: Send + Sync {
-    /// One more connection of `user` on this node, at `at`. Answers whether the user was offline before: announce it.
-    async fn connect(&self, user: &UserId, at: Timestamp) -> Result<bool>;
-
-    /// One connection less. Answers whether none is left on any node: [`Presence::settle`] it after the grace.
-    async fn disconnect(&self, user: &UserId) -> Result<bool>;
-
-    /// Takes a user without connections offline. Answers whether this call did it: announce it.
-    async fn settle(&self, user: &UserId) -> Result<bool>;
-
-    /// Everyone who is online, sorted by user id.
-    async fn online(&self) -> Result<Vec<OnlineUser>>;
-}
-
-/// What a session needs to be rebuilt after its connection is gone.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SessionRecord {
-    /// The private id that the client gives back.
-    pub pid: ByteString,
-    /// The public socket id, which the recovered session keeps.
-    pub socket_id: ByteString,
-    /// Whose it is: nobody else may recover it.
-    pub user: UserId,
-    /// The rooms it is in.
-    pub rooms: Vec<Room>,
-}
-
-/// An event that a session missed.
-#[derive(Debug, Clone)]
-pub struct Missed {
-    /// The event.
-    pub broadcast: Arc<Broadcast>,
-    /// Its place in the log.
-    pub offset: Offset,
-}
-
-/// Sessions and the events they may have missed.
-#[async_trait]
-pub trait Recovery: Send + Sync {
-    /// The newest place in the log: a session that joins its rooms after this call has missed nothing before it.
-    async fn head(&self) -> Result<Offset>;
-
-    /// Keeps a session's record, from its start and again with every change of its rooms.
-    async fn keep(&self, record: SessionRecord) -> Result<()>;
-
-    /// The session's connection is gone: the record is kept for as long as sessions may be recovered.
-    async fn lost(&self, pid: &str) -> Result<()>;
-
-    /// The session has ended for good.
-    async fn forget(&self, pid: &str) -> Result<()>;
-
-    /// The record under `pid`, if there is one.
-    async fn find(&self, pid: &str) -> Result<Option<SessionRecord>>;
-
-    /// Takes the record under `pid` away: of several callers one gets it.
-    async fn take(&self, pid: &str) -> Result<Option<SessionRecord>>;
-
-    /// What came after `offset` for a socket that is in `rooms`, in the order of the log. `None` where the log does not
-    /// reach back that far, or `offset` is none of its own: something may be missing.
-    async fn missed(&self, offset: &str, rooms: &[Room]) -> Result<Option<Vec<Missed>>>;
+/// How the backplane does, for metrics and `/readyz?verbose`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Health {
+    /// Whether events go to and come from the other nodes.
+    pub is_up: bool,
+    /// Nodes of Carillon that live, this one included, as far as this node knows.
+    pub nodes: usize,
+    /// Rooms that this node is subscribed to.
+    pub rooms: usize,
+    /// Messages that came over the subscription.
+    pub received: u64,
+    /// Messages that came and could not be read, or broke the rules.
+    pub malformed: u64,
+    /// Events given to the other nodes.
+    pub published: u64,
+    /// Volatile events that were not, because too many waited.
+    pub dropped: u64,
+    /// Probes that were not heard in time.
+    pub probe_failures: u64,
 }

@@ -1,77 +1,183 @@
-//! The in-process backplane: one node alone, or several nodes of one process (tests).
+//! The in-process backplane: one node alone.
 //!
-//! The log's lock is held while an event gets its offset and goes into the queues of the nodes' sockets, so every
+//! The log's lock is held while an event gets its offset and goes into the queues of the node's sockets, so every
 //! socket sees events in the order of their offsets. Delivery is synchronous and never waits.
 
 mod log;
 mod presence;
+mod routing;
 mod sessions;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use async_trait::async_trait;
-use carillon_protocol::{adapter::Broadcast, id::Room, id::UserId, presence::OnlineUser, time::Timestamp};
-use parking_lot::{Mutex, RwLock};
+use bytestring::ByteString;
+use carillon_protocol::{
+    adapter::Broadcast, id::Room, id::UserId, presence::OnlineUser, time::Timestamp, value::Value,
+};
+use parking_lot::Mutex;
 
-use crate::{Fanout, Inbound, Missed, Offset, Presence, Recovery, Result, SessionRecord};
+use crate::{
+    Asked, Backplane, Fanout, Health, Inbound, Missed, NodeTag, Offset, Peers, Placement, Presence, Recovery,
+    Result, Selection, SessionRecord, SocketSummary,
+};
 
 pub use log::LogBounds;
 
-/// The state that the nodes of one process share.
-#[derive(Debug)]
+/// The backplane of a node that is alone.
 pub struct LocalBackplane {
-    nodes: RwLock<Nodes>,
+    tag: NodeTag,
+    node: OnceLock<Arc<dyn Inbound>>,
     log: Mutex<log::Log>,
     presence: Mutex<presence::Users>,
     sessions: Mutex<sessions::Sessions>,
+    published: AtomicU64,
 }
 
-/// The receiving sides that have joined.
-#[derive(Default)]
-struct Nodes(Vec<Arc<dyn Inbound>>);
-
-impl std::fmt::Debug for Nodes {
+impl std::fmt::Debug for LocalBackplane {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} nodes", self.0.len())
+        f.debug_struct("LocalBackplane")
+            .field("tag", &self.tag)
+            .finish_non_exhaustive()
     }
 }
 
 impl LocalBackplane {
     /// A backplane whose sessions can be recovered for `recovery_window` after their connection is gone.
-    /// `epoch` tells this process's offsets from those of any other: random text of `[A-Za-z0-9_-]`.
+    /// `tag` names the node, and tells this process's offsets from those of any other: random text of `[A-Za-z0-9_-]`.
     #[must_use]
-    pub fn new(epoch: &str, recovery_window: Duration, bounds: LogBounds) -> Self {
+    pub fn new(tag: &str, recovery_window: Duration, bounds: LogBounds) -> Self {
         Self {
-            nodes: RwLock::default(),
-            log: Mutex::new(log::Log::new(epoch, recovery_window, bounds)),
+            tag: ByteString::from(tag),
+            node: OnceLock::new(),
+            log: Mutex::new(log::Log::new(tag, recovery_window, bounds)),
             presence: Mutex::default(),
             sessions: Mutex::new(sessions::Sessions::new(recovery_window)),
+            published: AtomicU64::new(0),
         }
     }
 
-    /// Adds a node: from now on it is given every event.
+    /// Says whose sockets get the events. The first word counts.
     pub fn join(&self, node: Arc<dyn Inbound>) {
-        self.nodes.write().0.push(node);
+        self.node.get_or_init(|| node);
+    }
+
+    fn append_and_deliver(&self, broadcast: Broadcast) {
+        self.published.fetch_add(1, Ordering::Relaxed);
+        let Some(node) = self.node.get() else { return };
+        if broadcast.volatile {
+            node.deliver(&broadcast, None);
+            return;
+        }
+        let broadcast = Arc::new(broadcast);
+        let mut log = self.log.lock();
+        let offset = log.append(Arc::clone(&broadcast));
+        node.deliver(&broadcast, Some(&offset));
+    }
+}
+
+impl Backplane for LocalBackplane {
+    fn health(&self) -> Health {
+        Health {
+            is_up: true,
+            nodes: 1,
+            published: self.published.load(Ordering::Relaxed),
+            ..Health::default()
+        }
     }
 }
 
 #[async_trait]
 impl Fanout for LocalBackplane {
     async fn publish(&self, broadcast: Broadcast) -> Result<()> {
-        let nodes = self.nodes.read();
-        if broadcast.volatile {
-            for node in &nodes.0 {
-                node.deliver(&broadcast, None);
-            }
-            return Ok(());
+        self.append_and_deliver(broadcast);
+        Ok(())
+    }
+
+    /// The one node publishes a chat's messages in order by itself.
+    async fn publish_in_order(
+        &self,
+        _chat: &str,
+        _seq: u64,
+        broadcasts: Vec<Broadcast>,
+    ) -> Result<Placement> {
+        for broadcast in broadcasts {
+            self.append_and_deliver(broadcast);
         }
-        let broadcast = Arc::new(broadcast);
-        let mut log = self.log.lock();
-        let offset = log.append(Arc::clone(&broadcast));
-        for node in &nodes.0 {
-            node.deliver(&broadcast, Some(&offset));
+        Ok(Placement::Placed)
+    }
+
+    async fn settle_order(&self, _chat: &str, _published: u64) -> Result<()> {
+        Ok(())
+    }
+
+    fn occupied(&self, _room: &Room) {}
+
+    fn vacated(&self, _room: &Room) {}
+
+    async fn attend(&self, _rooms: &[Room]) -> Result<()> {
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Peers for LocalBackplane {
+    async fn server_count(&self) -> Result<usize> {
+        Ok(1)
+    }
+
+    async fn fetch_sockets(&self, selection: &Selection) -> Result<Vec<SocketSummary>> {
+        Ok(self
+            .node
+            .get()
+            .map_or_else(Vec::new, |node| node.sockets(selection)))
+    }
+
+    async fn join(&self, selection: &Selection, rooms: &[Room]) -> Result<()> {
+        if let Some(node) = self.node.get() {
+            node.join(selection, rooms);
         }
         Ok(())
+    }
+
+    async fn leave(&self, selection: &Selection, rooms: &[Room]) -> Result<()> {
+        if let Some(node) = self.node.get() {
+            node.leave(selection, rooms);
+        }
+        Ok(())
+    }
+
+    async fn disconnect(&self, selection: &Selection, close: bool) -> Result<()> {
+        if let Some(node) = self.node.get() {
+            node.disconnect(selection, close);
+        }
+        Ok(())
+    }
+
+    async fn ask(&self, broadcast: Broadcast, timeout: Duration) -> Result<Vec<Value>> {
+        let Some(node) = self.node.get() else {
+            return Ok(Vec::new());
+        };
+        let Asked { mut answers, .. } = node.ask(&broadcast, timeout);
+        let mut values = Vec::new();
+        while let Some(answer) = answers.recv().await {
+            values.push(answer);
+        }
+        Ok(values)
+    }
+
+    async fn server_side_emit(&self, _nsp: &str, _args: Vec<Value>) -> Result<()> {
+        Ok(())
+    }
+
+    async fn server_side_ask(&self, _nsp: &str, _args: Vec<Value>) -> Result<Vec<Value>> {
+        Ok(Vec::new())
     }
 }
 
@@ -91,6 +197,10 @@ impl Presence for LocalBackplane {
 
     async fn online(&self) -> Result<Vec<OnlineUser>> {
         Ok(self.presence.lock().online())
+    }
+
+    async fn is_online(&self, user: &UserId) -> Result<bool> {
+        Ok(self.presence.lock().is_online(user))
     }
 }
 
@@ -114,6 +224,8 @@ impl Recovery for LocalBackplane {
         self.sessions.lock().take(pid);
         Ok(())
     }
+
+    fn handed_over(&self, _pid: &str) {}
 
     async fn find(&self, pid: &str) -> Result<Option<SessionRecord>> {
         Ok(self.sessions.lock().find(pid))

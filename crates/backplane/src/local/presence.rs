@@ -46,6 +46,10 @@ impl Users {
         gone
     }
 
+    pub(super) fn is_online(&self, user: &UserId) -> bool {
+        self.0.contains_key(user)
+    }
+
     pub(super) fn online(&self) -> Vec<OnlineUser> {
         let line = |(user, known): (&UserId, &User)| OnlineUser {
             user: user.clone(),

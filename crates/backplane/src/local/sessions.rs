@@ -95,6 +95,7 @@ mod tests {
             socket_id: "s".into(),
             user: UserId::parse("ann").unwrap(),
             rooms: vec![],
+            node: "n".into(),
         }
     }
 

@@ -1,0 +1,153 @@
+//! Calls of the script that appends to the log and publishes.
+
+use std::{collections::HashSet, time::Duration};
+
+use bytes::Bytes;
+use bytestring::ByteString;
+use carillon_protocol::{
+    adapter::{Epoch, KeptTemplate, Offset as Place},
+    id::Room,
+};
+use redis::{Cmd, Script, Value};
+
+use super::{COMMON_ENTRIES, ORDER_EXPIRY_MS, ROOM_ENTRIES};
+use crate::{
+    Placement, Result, Unavailable,
+    redis::{channels::Names, millis, scripts},
+};
+
+/// A call of the script that appends.
+pub(in crate::redis) struct Append {
+    keys: Vec<String>,
+    order: Option<u64>,
+    broadcasts: Vec<Entry>,
+}
+
+struct Entry {
+    channel: ByteString,
+    template: KeptTemplate,
+    entries: usize,
+    streams: usize,
+}
+
+impl Append {
+    /// Without broadcasts; `order` is a chat and the number of its message.
+    pub(in crate::redis) fn new(names: &Names, order: Option<(&str, u64)>) -> Self {
+        let order_key = order.map(|(chat, _)| names.order_of(chat));
+        Self {
+            keys: std::iter::once(names.log()).chain(order_key).collect(),
+            order: order.map(|(_, seq)| seq),
+            broadcasts: Vec::new(),
+        }
+    }
+
+    pub(in crate::redis) fn push(
+        &mut self,
+        names: &Names,
+        rooms: &[Room],
+        channel: ByteString,
+        template: KeptTemplate,
+    ) {
+        let before = self.keys.len();
+        let mut seen = HashSet::new();
+        let named = rooms.iter().filter(|room| seen.insert(*room));
+        self.keys.extend(named.map(|room| names.stream_of(room)));
+        if rooms.is_empty() {
+            self.keys.push(names.stream_of_all());
+        }
+        self.broadcasts.push(Entry {
+            channel,
+            template,
+            entries: if rooms.is_empty() {
+                COMMON_ENTRIES
+            } else {
+                ROOM_ENTRIES
+            },
+            streams: self.keys.len() - before,
+        });
+    }
+
+    /// The call of `script`, by which events are published with `publishing` and kept for `memory`.
+    pub(in crate::redis) fn call(&self, script: &Script, publishing: &str, memory: Duration) -> Cmd {
+        let mut call = scripts::call(script, &self.keys);
+        if let Some(seq) = self.order {
+            call.arg(seq).arg(ORDER_EXPIRY_MS);
+        }
+        call.arg(publishing)
+            .arg(millis(memory))
+            .arg(self.broadcasts.len());
+        for entry in &self.broadcasts {
+            call.arg(&*entry.channel)
+                .arg(&*entry.template.prefix)
+                .arg(&*entry.template.suffix)
+                .arg(entry.entries)
+                .arg(entry.streams);
+        }
+        call
+    }
+}
+
+/// What the script answered.
+pub(in crate::redis) fn placement(answer: &Value) -> Result<Placement> {
+    match answer {
+        Value::SimpleString(word) if word == "PLACED" => Ok(Placement::Placed),
+        Value::SimpleString(word) if word == "KNOWN" => Ok(Placement::Known),
+        Value::SimpleString(word) if word == "UNSETTLED" => Ok(Placement::Unsettled),
+        Value::Int(expected) => u64::try_from(*expected)
+            .map(|expected| Placement::Early { expected })
+            .map_err(|_| Unavailable::new("a chat's order is negative")),
+        _ => Err(Unavailable::new("an answer of the log's script cannot be read")),
+    }
+}
+
+/// A broadcast that is kept nowhere and so has no place in the log.
+pub(in crate::redis) fn unplaced(template: &KeptTemplate) -> Result<Bytes> {
+    let nowhere = Epoch::parse("unplaced").and_then(|epoch| Place::new(epoch, 0));
+    let nowhere = nowhere.ok_or_else(|| Unavailable::new("there is no place outside the log"))?;
+    Ok(template.fill(nowhere))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_script_speaks_in_words_and_numbers() {
+        let word = |word: &str| placement(&Value::SimpleString(word.to_owned()));
+        assert_eq!(word("PLACED").unwrap(), Placement::Placed);
+        assert_eq!(word("KNOWN").unwrap(), Placement::Known);
+        assert_eq!(word("UNSETTLED").unwrap(), Placement::Unsettled);
+        assert_eq!(
+            placement(&Value::Int(3)).unwrap(),
+            Placement::Early { expected: 3 }
+        );
+        for other in [Value::Nil, Value::Int(-1), Value::Okay] {
+            assert!(placement(&other).is_err());
+        }
+    }
+
+    #[test]
+    fn a_broadcast_is_kept_once_for_each_of_its_rooms() {
+        let names = Names::new("socket.io");
+        let mut append = Append::new(&names, None);
+        let template = KeptTemplate {
+            prefix: Bytes::new(),
+            suffix: Bytes::new(),
+        };
+        let rooms = ["a", "b", "a"].map(Room::new);
+        append.push(&names, &rooms, "c".into(), template.clone());
+        append.push(&names, &[], "c".into(), template);
+
+        let streams: Vec<_> = append.broadcasts.iter().map(|entry| entry.streams).collect();
+        assert_eq!(streams, [2, 1]);
+        assert_eq!(
+            append.keys,
+            [
+                "{carillon}:log",
+                "{carillon}:stream:a",
+                "{carillon}:stream:b",
+                "{carillon}:stream"
+            ]
+        );
+    }
+}

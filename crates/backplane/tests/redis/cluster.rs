@@ -1,0 +1,282 @@
+//! A Redis Cluster of three masters: the sharded adapter's wire, without a log.
+
+use std::time::Duration;
+
+use carillon_backplane::{
+    Backplane as _, Fanout as _, Peers as _, Placement, Presence, Recovery as _, Routing as _, SessionRecord,
+    redis::{RedisOptions, Wire},
+};
+use carillon_protocol::{id::Room, time::Timestamp};
+use redis::cluster_routing::Slot;
+use tokio::time::{Instant, sleep};
+
+use crate::{
+    server::{RedisServer, free_port},
+    support::{Node, PATIENCE, event, options, user, volatile},
+};
+
+/// The first slot of each master, and the end.
+const BOUNDS: [u16; 4] = [0, 5_461, 10_923, 16_384];
+
+struct Cluster {
+    masters: Vec<RedisServer>,
+}
+
+impl Cluster {
+    async fn start() -> Self {
+        let mut masters = Vec::new();
+        let mut buses = Vec::new();
+        for _ in 0..3 {
+            let bus = free_port().to_string();
+            let arguments = [
+                "--cluster-enabled",
+                "yes",
+                "--cluster-port",
+                &bus,
+                "--cluster-node-timeout",
+                "2000",
+            ];
+            masters.push(RedisServer::start_with(&arguments).await);
+            buses.push(bus);
+        }
+        for (master, bounds) in masters.iter().zip(BOUNDS.windows(2)) {
+            let (first, last) = (bounds[0].to_string(), (bounds[1] - 1).to_string());
+            let _: String = master.run(&["CLUSTER", "ADDSLOTSRANGE", &first, &last]).await;
+        }
+        for (epoch, master) in masters.iter().enumerate() {
+            let epoch = (epoch + 1).to_string();
+            let _: String = master.run(&["CLUSTER", "SET-CONFIG-EPOCH", &epoch]).await;
+        }
+        for (master, bus) in masters.iter().zip(&buses).skip(1) {
+            let port = master.port().to_string();
+            let _: String = masters[0]
+                .run(&["CLUSTER", "MEET", "127.0.0.1", &port, bus])
+                .await;
+        }
+        let cluster = Self { masters };
+        let formed = async {
+            for master in &cluster.masters {
+                while !master
+                    .run::<String>(&["CLUSTER", "INFO"])
+                    .await
+                    .contains("cluster_state:ok")
+                    || master.run::<Vec<redis::Value>>(&["CLUSTER", "SLOTS"]).await.len() < 3
+                {
+                    sleep(Duration::from_millis(20)).await;
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE * 2, formed)
+            .await
+            .expect("the cluster forms");
+        cluster
+    }
+
+    fn options(&self) -> RedisOptions {
+        RedisOptions {
+            wire: Wire::Sharded,
+            ..options(&self.masters[0])
+        }
+    }
+
+    /// The number of the master that has `channel`.
+    fn of(&self, channel: &str) -> usize {
+        let slot = Slot::for_key(channel);
+        (0..3)
+            .find(|n| (BOUNDS[*n]..BOUNDS[n + 1]).any(|other| Slot::new(other) == Some(slot)))
+            .unwrap()
+    }
+
+    /// A room on each master.
+    fn rooms(&self) -> [&'static str; 3] {
+        let named = |n| {
+            let mut rooms = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"].into_iter();
+            rooms
+                .find(|room| self.of(&format!("socket.io#/#{room}#")) == n)
+                .unwrap()
+        };
+        [named(0), named(1), named(2)]
+    }
+
+    async fn two_nodes(&self) -> (Node, Node) {
+        let nodes = (
+            Node::start_with(self.options()).await,
+            Node::start_with(self.options()).await,
+        );
+        nodes.0.until_nodes(2).await;
+        nodes.1.until_nodes(2).await;
+        nodes
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_reach_every_node_whichever_master_has_their_channel() {
+    let cluster = Cluster::start().await;
+    let (one, two) = cluster.two_nodes().await;
+    let rooms = cluster.rooms();
+    for node in [&one, &two] {
+        node.occupy(&rooms).await;
+    }
+    for (n, room) in rooms.iter().enumerate() {
+        one.backplane
+            .publish(event(&format!("kept {n}"), &[room]))
+            .await
+            .unwrap();
+        one.backplane
+            .publish(volatile(&format!("volatile {n}"), &[room]))
+            .await
+            .unwrap();
+    }
+    one.backplane.publish(event("all", &[])).await.unwrap();
+    // Each master has an order of its own, and there is none between them.
+    let expected = [
+        "all",
+        "kept 0",
+        "kept 1",
+        "kept 2",
+        "volatile 0",
+        "volatile 1",
+        "volatile 2",
+    ];
+    for node in [&one, &two] {
+        node.recorder.until("all", |told| told.len() == 7).await;
+        let mut names = node.recorder.names();
+        names.sort();
+        assert_eq!(names, expected);
+    }
+
+    // There is no order that could be continued.
+    for node in [&one, &two] {
+        assert!(node.recorder.events().iter().all(|(_, offset)| offset.is_none()));
+    }
+    assert!(one.backplane.head().await.is_err());
+    assert!(!one.backplane.has_fences());
+    assert!(one.backplane.fence(two.tag(), "f").await.is_err());
+    assert_eq!(one.backplane.health().malformed, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chats_messages_are_published_once_and_in_order() {
+    let cluster = Cluster::start().await;
+    let (one, two) = cluster.two_nodes().await;
+    let room = cluster.rooms()[1];
+    for node in [&one, &two] {
+        node.occupy(&[room]).await;
+    }
+    let place = async |node: &Node, seq: u64| {
+        let events = vec![event(&format!("m{seq}"), &[room])];
+        node.backplane
+            .publish_in_order("chat", seq, events)
+            .await
+            .unwrap()
+    };
+    assert_eq!(place(&one, 1).await, Placement::Unsettled);
+    one.backplane.settle_order("chat", 0).await.unwrap();
+    assert_eq!(place(&two, 2).await, Placement::Early { expected: 1 });
+    assert_eq!(place(&one, 1).await, Placement::Placed);
+    assert_eq!(place(&two, 2).await, Placement::Placed);
+    assert_eq!(place(&one, 2).await, Placement::Known);
+    one.recorder.has("m2").await;
+    two.recorder.has("m2").await;
+    assert_eq!(one.recorder.names(), ["m1", "m2"]);
+    assert_eq!(two.recorder.names(), ["m1", "m2"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn presence_records_and_routing_work_as_on_a_single_redis() {
+    let cluster = Cluster::start().await;
+    let (one, two) = cluster.two_nodes().await;
+    let ann = user("ann");
+    assert!(
+        one.backplane
+            .connect(&ann, Timestamp::from_millis(1))
+            .await
+            .unwrap()
+    );
+    assert!(
+        !two.backplane
+            .connect(&ann, Timestamp::from_millis(2))
+            .await
+            .unwrap()
+    );
+    assert!(!Presence::disconnect(&*one.backplane, &ann).await.unwrap());
+    assert!(two.backplane.is_online(&ann).await.unwrap());
+
+    let record = SessionRecord {
+        pid: "p".into(),
+        socket_id: "s".into(),
+        user: ann,
+        rooms: vec![Room::new("r")],
+        node: one.tag().clone(),
+    };
+    one.backplane.keep(record.clone()).await.unwrap();
+    assert_eq!(two.backplane.take("p").await.unwrap(), Some(record));
+
+    let answer = one.backplane.request(two.tag(), "x".into(), PATIENCE).await;
+    assert_eq!(answer, Ok("x".into()));
+    assert_eq!(one.backplane.server_count().await.unwrap(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_frozen_master_is_found_out() {
+    let cluster = Cluster::start().await;
+    let (one, two) = cluster.two_nodes().await;
+    let home = cluster.of("{carillon}:nodes");
+    let other = (home + 1) % 3;
+    let room = cluster.rooms()[other];
+    one.occupy(&[room]).await;
+
+    cluster.masters[other].freeze();
+    let frozen = Instant::now();
+    one.until_up(false).await;
+    two.until_up(false).await;
+    assert!(
+        frozen.elapsed() <= Duration::from_secs(3),
+        "{:?}",
+        frozen.elapsed()
+    );
+    cluster.masters[other].thaw();
+    one.until_up(true).await;
+    two.until_up(true).await;
+    two.backplane.publish(event("after", &[room])).await.unwrap();
+    one.recorder.has("after").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slot_that_moves_is_followed() {
+    let cluster = Cluster::start().await;
+    let (one, two) = cluster.two_nodes().await;
+    let room = cluster.rooms()[0];
+    one.occupy(&[room]).await;
+    let channel = format!("socket.io#/#{room}#");
+    let (from, to) = (cluster.of(&channel), (cluster.of(&channel) + 1) % 3);
+    let slot: u16 = cluster.masters[from].run(&["CLUSTER", "KEYSLOT", &channel]).await;
+    let slot = slot.to_string();
+    let target: String = cluster.masters[to].run(&["CLUSTER", "MYID"]).await;
+    for n in [to, from, 3 - to - from] {
+        let _: String = cluster.masters[n]
+            .run(&["CLUSTER", "SETSLOT", &slot, "NODE", &target])
+            .await;
+    }
+    let arrived = async {
+        // Until both have looked again, an event may reach its own node alone.
+        for n in 0.. {
+            two.backplane
+                .publish(event(&n.to_string(), &[room]))
+                .await
+                .unwrap();
+            sleep(Duration::from_millis(50)).await;
+            let heard: Vec<(String, usize)> = cluster.masters[to]
+                .run(&["PUBSUB", "SHARDNUMSUB", &channel])
+                .await;
+            if heard[0].1 == 1 && two.backplane.health().is_up && one.backplane.health().is_up {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, arrived)
+        .await
+        .expect("the subscription moves");
+    two.backplane.publish(event("moved", &[room])).await.unwrap();
+    one.recorder.has("moved").await;
+}

@@ -1,0 +1,272 @@
+//! Redis frozen, killed, replaced, emptied: found out soon, survived, made good.
+
+use std::time::Duration;
+
+use carillon_backplane::{
+    Backplane as _, Fanout as _, Peers as _, Presence as _, Recovery as _, Routing as _,
+    redis::{RedisBackplane, RedisOptions, Wire},
+};
+use carillon_protocol::{id::Room, time::Timestamp};
+use tokio::time::{Instant, sleep};
+
+use crate::{
+    server::RedisServer,
+    support::{Node, Told, event, options, user, volatile},
+};
+
+/// How soon it has to be known that Redis is away.
+const SOON: Duration = Duration::from_secs(3);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frozen_redis_is_found_out_and_its_late_echoes_are_dropped() {
+    let server = RedisServer::start().await;
+    let (one, two) = (Node::start(&server).await, Node::start(&server).await);
+    for node in [&one, &two] {
+        node.occupy(&["a"]).await;
+    }
+    server.freeze();
+    let frozen = Instant::now();
+    // Handed to a Redis that stands still: it gets it when it goes on.
+    one.backplane
+        .publish(event("in its socket", &["a"]))
+        .await
+        .unwrap();
+    let published = frozen.elapsed();
+    assert!(published < Duration::from_millis(1_500), "{published:?}");
+    assert_eq!(one.recorder.events(), [("in its socket".to_owned(), None)]);
+    one.until_up(false).await;
+    two.until_up(false).await;
+    assert!(frozen.elapsed() <= SOON, "{:?}", frozen.elapsed());
+    assert_eq!(one.backplane.health().probe_failures, 1);
+
+    // Known to be away: nobody waits.
+    let asked = Instant::now();
+    one.backplane.publish(event("alone", &["a"])).await.unwrap();
+    one.backplane.publish(volatile("typing", &["a"])).await.unwrap();
+    assert!(one.backplane.head().await.is_err());
+    assert!(one.backplane.find("p").await.is_err());
+    assert!(one.backplane.is_online(&user("ann")).await.is_err());
+    assert!(one.backplane.attend(&[Room::new("a")]).await.is_err());
+    assert!(asked.elapsed() < Duration::from_millis(100));
+    assert_eq!(one.backplane.health().dropped, 1);
+
+    server.thaw();
+    one.until_up(true).await;
+    two.until_up(true).await;
+    two.backplane.publish(event("after", &["a"])).await.unwrap();
+    one.recorder.has("after").await;
+    sleep(Duration::from_millis(300)).await;
+    assert_eq!(
+        one.recorder.names(),
+        ["in its socket", "alone", "typing", "after"]
+    );
+    let told = one.recorder.told();
+    let at = |expected: &Told| told.iter().position(|told| told == expected).unwrap();
+    assert!(at(&Told::Interrupted) < at(&Told::Resumed));
+    assert!(matches!(told.last(), Some(Told::Event { .. })));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_echo_that_comes_after_its_timeout_is_not_delivered_again() {
+    let server = RedisServer::start().await;
+    let (one, two) = (Node::start(&server).await, Node::start(&server).await);
+    for node in [&one, &two] {
+        node.occupy(&["a"]).await;
+    }
+    // Longer than a publish waits, shorter than a link takes to be given up.
+    server.freeze();
+    one.backplane.publish(event("slow", &["a"])).await.unwrap();
+    sleep(Duration::from_millis(200)).await;
+    server.thaw();
+    two.recorder.has("slow").await;
+    one.backplane.publish(event("next", &["a"])).await.unwrap();
+    two.recorder.has("next").await;
+
+    assert_eq!(one.recorder.names(), ["slow", "next"]);
+    assert_eq!(two.recorder.names(), ["slow", "next"]);
+    assert!(one.backplane.health().is_up, "it was never down");
+    let offsets: Vec<_> = two
+        .recorder
+        .events()
+        .into_iter()
+        .map(|(_, offset)| offset)
+        .collect();
+    assert!(offsets.iter().all(Option::is_some));
+    // One node's sockets have an event that they cannot continue from.
+    let before = offsets[0].clone().unwrap();
+    let refused = async {
+        while two
+            .backplane
+            .missed(&before, &[Room::new("a")])
+            .await
+            .unwrap()
+            .is_some()
+        {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(SOON, refused).await.expect("the epoch ends");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_was_killed_is_found_again_on_the_same_address() {
+    let mut server = RedisServer::start().await;
+    let (one, two) = (Node::start(&server).await, Node::start(&server).await);
+    for node in [&one, &two] {
+        node.occupy(&["a"]).await;
+    }
+    let port = server.port();
+    server.kill();
+    let killed = Instant::now();
+    one.until_up(false).await;
+    assert!(killed.elapsed() < SOON);
+    // Rooms change meanwhile.
+    one.backplane.occupied(&Room::new("b"));
+    one.backplane.vacated(&Room::new("a"));
+    sleep(Duration::from_secs(2)).await;
+
+    let server = RedisServer::start_on(port).await;
+    let started = Instant::now();
+    one.until_up(true).await;
+    two.until_up(true).await;
+    assert!(
+        started.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        started.elapsed()
+    );
+    one.backplane.attend(&[Room::new("b")]).await.unwrap();
+    assert_eq!(one.backplane.health().rooms, 1);
+    two.backplane.publish(event("b", &["b"])).await.unwrap();
+    one.recorder.has("b").await;
+    let heard: Vec<(String, usize)> = server
+        .run(&["PUBSUB", "NUMSUB", "socket.io#/#a#", "socket.io-request#/#"])
+        .await;
+    assert_eq!(heard[0].1, 1, "the other node alone is in that room");
+    assert_eq!(heard[1].1, 2, "each node is counted once");
+    assert_eq!(one.backplane.server_count().await.unwrap(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sid_is_still_known_after_redis_lost_the_secret() {
+    let mut server = RedisServer::start().await;
+    let (one, two) = (Node::start(&server).await, Node::start(&server).await);
+    let sid = one.backplane.new_sid();
+    let port = server.port();
+    server.kill();
+    one.until_up(false).await;
+    two.until_up(false).await;
+    let server = RedisServer::start_on(port).await;
+    let new = Node::start(&server).await;
+    one.until_up(true).await;
+    two.until_up(true).await;
+    for node in [&one, &two] {
+        assert_eq!(node.backplane.node_of(&sid).as_ref(), Some(one.tag()));
+    }
+    // Whoever was first: they have one secret again, and believe each other.
+    for node in [&one, &two, &new] {
+        node.occupy(&["a"]).await;
+        node.until_nodes(3).await;
+    }
+    let answer = one.backplane.request(new.tag(), "x".into(), SOON).await;
+    assert_eq!(answer, Ok("x".into()));
+    one.backplane.publish(event("e", &["a"])).await.unwrap();
+    new.recorder.has("e").await;
+    assert_eq!(new.recorder.events(), one.recorder.events());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_becomes_a_replica_is_no_use() {
+    let (server, other) = (RedisServer::start().await, RedisServer::start().await);
+    let node = Node::start(&server).await;
+    node.occupy(&["a"]).await;
+    node.backplane.publish(event("before", &["a"])).await.unwrap();
+    let before = node.recorder.events()[0].1.clone().unwrap();
+
+    let failed_over = Instant::now();
+    let _: String = server
+        .run(&["REPLICAOF", "127.0.0.1", &other.port().to_string()])
+        .await;
+    node.until_up(false).await;
+    assert!(failed_over.elapsed() < SOON);
+    let _: String = server.run(&["REPLICAOF", "NO", "ONE"]).await;
+    node.until_up(true).await;
+    node.backplane.publish(event("after", &["a"])).await.unwrap();
+    assert!(node.recorder.events()[1].1.is_some());
+    assert_eq!(
+        node.backplane
+            .missed(&before, &[Room::new("a")])
+            .await
+            .unwrap()
+            .map(|missed| missed.len()),
+        None
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_was_emptied_is_filled_again() {
+    let server = RedisServer::start().await;
+    let node = Node::start(&server).await;
+    node.occupy(&["a"]).await;
+    node.backplane
+        .connect(&user("ann"), Timestamp::from_millis(1))
+        .await
+        .unwrap();
+    let _: String = server.run(&["FLUSHALL"]).await;
+    let _: String = server.run(&["SCRIPT", "FLUSH"]).await;
+    let back = async {
+        while !node.backplane.is_online(&user("ann")).await.unwrap_or(false) {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(SOON * 2, back)
+        .await
+        .expect("its users are registered again");
+    node.until_up(true).await;
+    node.backplane.publish(event("after", &["a"])).await.unwrap();
+    assert!(node.recorder.events()[0].1.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn scripts_that_redis_forgot_are_loaded_again() {
+    let server = RedisServer::start().await;
+    let node = Node::start(&server).await;
+    node.occupy(&["a"]).await;
+    let publish = async |name: &'static str| node.backplane.publish(event(name, &["a"])).await.unwrap();
+    publish("before").await;
+    let _: String = server.run(&["SCRIPT", "FLUSH"]).await;
+    tokio::join!(publish("x"), publish("y"), publish("z"));
+    assert!(node.recorder.events().iter().all(|(_, offset)| offset.is_some()));
+    assert_eq!(node.recorder.events().len(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_not_there_is_an_error_without_its_password() {
+    let server = RedisServer::start_with(&["--requirepass", "right"]).await;
+    for (url, works) in [
+        (format!("redis://:right@127.0.0.1:{}/3", server.port()), true),
+        (format!("redis://:wr0ng@127.0.0.1:{}", server.port()), false),
+        ("redis://:wr0ng@127.0.0.1:1".to_owned(), false),
+        ("http://:wr0ng@example.org".to_owned(), false),
+    ] {
+        let connected = RedisBackplane::connect(RedisOptions {
+            url,
+            ..options(&server)
+        })
+        .await;
+        assert_eq!(connected.is_ok(), works);
+        if let Err(error) = connected {
+            assert!(!error.to_string().contains("wr0ng"), "{error}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_is_refused_with_the_reason_where_it_cannot_be_used() {
+    let server = RedisServer::start_with(&["--cluster-enabled", "yes"]).await;
+    let refused = RedisBackplane::connect(RedisOptions {
+        wire: Wire::Classic,
+        ..options(&server)
+    })
+    .await;
+    assert!(refused.unwrap_err().reason.contains("Cluster"));
+}

@@ -1,0 +1,234 @@
+//! Who is online: over nodes, deaths and absences.
+
+use std::time::Duration;
+
+use carillon_backplane::{Backplane as _, Presence as _, Routing as _, redis::RedisOptions};
+use carillon_protocol::{presence::Status, time::Timestamp};
+use tokio::time::Instant;
+
+use crate::{
+    server::RedisServer,
+    support::{Node, Told, options, user},
+};
+
+const LEASE: Duration = Duration::from_secs(2);
+
+const fn at(millis: i64) -> Timestamp {
+    Timestamp::from_millis(millis)
+}
+
+fn short_lease(server: &RedisServer) -> RedisOptions {
+    RedisOptions {
+        lease: LEASE,
+        ..options(server)
+    }
+}
+
+async fn online(node: &Node) -> Vec<(String, i64)> {
+    let online = node.backplane.online().await.unwrap();
+    online
+        .into_iter()
+        .map(|one| (one.user.to_string(), one.last_seen.as_millis()))
+        .collect()
+}
+
+/// How often a node was told that somebody came or went.
+fn changes(nodes: &[&Node]) -> Vec<(String, Status)> {
+    let told = nodes.iter().flat_map(|node| node.recorder.told());
+    told.filter_map(|told| match told {
+        Told::Presence(user, status) => Some((user.to_string(), status)),
+        _ => None,
+    })
+    .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_is_online_while_any_node_has_a_connection() {
+    let server = RedisServer::start().await;
+    let (one, two) = (Node::start(&server).await, Node::start(&server).await);
+    let ann = user("ann");
+
+    assert!(one.backplane.connect(&ann, at(1)).await.unwrap());
+    assert!(!two.backplane.connect(&ann, at(2)).await.unwrap());
+    assert!(!one.backplane.connect(&ann, at(3)).await.unwrap());
+    assert_eq!(online(&two).await, [("ann".to_owned(), 3)]);
+
+    assert!(!one.backplane.disconnect(&ann).await.unwrap());
+    assert!(
+        !one.backplane.disconnect(&ann).await.unwrap(),
+        "the other node has one"
+    );
+    assert!(!one.backplane.settle(&ann).await.unwrap());
+    assert!(two.backplane.disconnect(&ann).await.unwrap());
+    assert!(
+        one.backplane.is_online(&ann).await.unwrap(),
+        "until it is settled"
+    );
+
+    let (first, second) = tokio::join!(one.backplane.settle(&ann), two.backplane.settle(&ann));
+    assert!(first.unwrap() != second.unwrap(), "one of them announces it");
+    assert!(!two.backplane.is_online(&ann).await.unwrap());
+    assert!(changes(&[&one, &two]).is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_comes_back_on_another_node_before_it_is_settled_was_never_gone() {
+    let server = RedisServer::start().await;
+    let (one, two) = (Node::start(&server).await, Node::start(&server).await);
+    let ann = user("ann");
+    one.backplane.connect(&ann, at(1)).await.unwrap();
+    assert!(one.backplane.disconnect(&ann).await.unwrap());
+
+    assert!(!two.backplane.connect(&ann, at(2)).await.unwrap());
+    assert!(!one.backplane.settle(&ann).await.unwrap());
+    assert_eq!(online(&one).await, [("ann".to_owned(), 2)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn users_are_listed_in_the_order_of_utf16() {
+    let server = RedisServer::start().await;
+    let node = Node::start(&server).await;
+    for id in ["\u{ff5e}", "b", "😀", "a"] {
+        node.backplane.connect(&user(id), at(1)).await.unwrap();
+    }
+    let listed: Vec<_> = online(&node).await.into_iter().map(|(user, _)| user).collect();
+    assert_eq!(listed, ["a", "b", "😀", "\u{ff5e}"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_nodes_users_go_offline_within_its_lease_and_are_announced_once() {
+    let server = RedisServer::start().await;
+    let dead = Node::start_with(short_lease(&server)).await;
+    let (one, two) = (
+        Node::start_with(short_lease(&server)).await,
+        Node::start_with(short_lease(&server)).await,
+    );
+    for id in ["ann", "bob", "eve"] {
+        dead.backplane.connect(&user(id), at(1)).await.unwrap();
+    }
+    one.backplane.connect(&user("bob"), at(2)).await.unwrap();
+    // What a node has just started is told of nobody's death for a lease.
+    tokio::time::sleep(LEASE).await;
+
+    let died = Instant::now();
+    dead.die().await;
+    let gone = async {
+        while changes(&[&one, &two]).len() < 2 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(LEASE * 3, gone)
+        .await
+        .expect("its users go offline");
+    let took = died.elapsed();
+    assert!(took < LEASE + Duration::from_secs(1), "{took:?}");
+    assert!(took > LEASE - Duration::from_millis(600), "{took:?}");
+
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let mut changes = changes(&[&one, &two]);
+    changes.sort_by(|left, right| left.0.cmp(&right.0));
+    assert_eq!(
+        changes,
+        [
+            ("ann".to_owned(), Status::Offline),
+            ("eve".to_owned(), Status::Offline)
+        ]
+    );
+    assert_eq!(online(&two).await, [("bob".to_owned(), 2)]);
+    assert_eq!(one.backplane.health().nodes, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_leaves_is_gone_at_once_and_its_users_may_come_back_elsewhere() {
+    let server = RedisServer::start().await;
+    let (one, two) = (Node::start(&server).await, Node::start(&server).await);
+    one.until_nodes(2).await;
+    two.until_nodes(2).await;
+    for id in ["ann", "bob"] {
+        one.backplane.connect(&user(id), at(1)).await.unwrap();
+    }
+    let left = Instant::now();
+    one.backplane.leave().await.unwrap();
+    two.until_nodes(1).await;
+    assert!(!two.backplane.is_alive(one.tag()));
+    assert!(left.elapsed() < Duration::from_secs(1));
+    assert!(one.backplane.online().await.is_err(), "it is out");
+    one.die().await;
+
+    assert!(!two.backplane.connect(&user("bob"), at(2)).await.unwrap());
+    let gone = Told::Presence(user("ann"), Status::Offline);
+    two.recorder.was_told(&gone).await;
+    assert!(
+        (10..12).contains(&left.elapsed().as_secs()),
+        "{:?}",
+        left.elapsed()
+    );
+    assert_eq!(changes(&[&two]).len(), 1);
+    assert_eq!(online(&two).await, [("bob".to_owned(), 2)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_goes_offline_because_redis_is_away() {
+    let mut server = RedisServer::start().await;
+    let (one, two) = (
+        Node::start_with(short_lease(&server)).await,
+        Node::start_with(short_lease(&server)).await,
+    );
+    one.backplane.connect(&user("ann"), at(1)).await.unwrap();
+    two.backplane.connect(&user("bob"), at(1)).await.unwrap();
+    server.freeze();
+    one.until_up(false).await;
+    two.until_up(false).await;
+    assert!(
+        one.backplane.online().await.is_err(),
+        "a failure is not an empty list"
+    );
+    tokio::time::sleep(LEASE * 2).await;
+    server.thaw();
+    one.until_up(true).await;
+    two.until_up(true).await;
+    tokio::time::sleep(LEASE * 2).await;
+    assert_eq!(changes(&[&one, &two]), []);
+
+    // With its data gone, too.
+    let port = server.port();
+    server.kill();
+    one.until_up(false).await;
+    two.until_up(false).await;
+    tokio::time::sleep(LEASE).await;
+    let _server = RedisServer::start_on(port).await;
+    one.until_up(true).await;
+    two.until_up(true).await;
+    tokio::time::sleep(LEASE * 2).await;
+    assert_eq!(changes(&[&one, &two]), []);
+    let expected = [("ann".to_owned(), 1), ("bob".to_owned(), 1)];
+    assert_eq!(online(&one).await, expected);
+    assert_eq!(online(&two).await, expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_came_and_went_while_redis_was_away_is_announced_after() {
+    let mut server = RedisServer::start().await;
+    let node = Node::start_with(short_lease(&server)).await;
+    let (ann, bob, eve) = (user("ann"), user("bob"), user("eve"));
+    for user in [&ann, &eve] {
+        assert!(node.backplane.connect(user, at(1)).await.unwrap());
+    }
+    let port = server.port();
+    server.kill();
+    node.until_up(false).await;
+    assert!(node.backplane.disconnect(&ann).await.is_err());
+    assert!(node.backplane.settle(&ann).await.is_err());
+    assert!(node.backplane.connect(&bob, at(2)).await.is_err());
+
+    let _server = RedisServer::start_on(port).await;
+    node.recorder.was_told(&Told::Presence(bob, Status::Online)).await;
+    node.recorder
+        .was_told(&Told::Presence(ann, Status::Offline))
+        .await;
+    assert_eq!(changes(&[&node]).len(), 2);
+    assert_eq!(
+        online(&node).await,
+        [("bob".to_owned(), 2), ("eve".to_owned(), 1)]
+    );
+}

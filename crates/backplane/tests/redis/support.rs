@@ -1,0 +1,327 @@
+//! Nodes for tests: a backplane each, and a receiving side that writes down what it is told.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use carillon_backplane::{
+    Asked, Backplane as _, Fanout as _, Inbound, NodeTag, Offset, Routing as _, Selection, SocketSummary,
+    redis::{RedisBackplane, RedisOptions},
+};
+use carillon_protocol::{
+    adapter::Broadcast,
+    id::{Room, UserId},
+    presence::Status,
+    value::Value,
+};
+use parking_lot::Mutex;
+use tokio::{
+    sync::{mpsc, watch},
+    time::timeout,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::server::RedisServer;
+
+/// How long a fact may take to come about.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
+
+/// What a node was told.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Told {
+    Event { name: String, offset: Option<Offset> },
+    Fence(String),
+    Presence(UserId, Status),
+    Interrupted,
+    Resumed,
+    Joined(Vec<Room>),
+    Left(Vec<Room>),
+    Disconnected(bool),
+    ServerEvent(Vec<Value>),
+    Request(NodeTag, Bytes),
+}
+
+/// How a node answers requests of other nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Manner {
+    /// With the same bytes.
+    Echo,
+    /// Never.
+    Silent,
+}
+
+/// The receiving side of a node.
+#[derive(Debug)]
+pub(crate) struct Recorder {
+    told: watch::Sender<Vec<Told>>,
+    /// The sockets that it says it has.
+    pub(crate) sockets: Mutex<Vec<SocketSummary>>,
+    pub(crate) manner: Mutex<Manner>,
+    /// Requests that were dropped before they were answered.
+    pub(crate) dropped: watch::Sender<usize>,
+}
+
+impl Recorder {
+    pub(crate) fn new() -> Self {
+        Self {
+            told: watch::Sender::new(Vec::new()),
+            sockets: Mutex::default(),
+            manner: Mutex::new(Manner::Echo),
+            dropped: watch::Sender::new(0),
+        }
+    }
+
+    fn write(&self, told: Told) {
+        self.told.send_modify(|all| all.push(told));
+    }
+
+    /// What it was told so far.
+    pub(crate) fn told(&self) -> Vec<Told> {
+        self.told.borrow().clone()
+    }
+
+    /// Waits for a fact about what it was told.
+    pub(crate) async fn until(&self, what: &str, is_so: impl Fn(&[Told]) -> bool) {
+        let mut told = self.told.subscribe();
+        let waited = timeout(PATIENCE, told.wait_for(|told| is_so(told))).await;
+        assert!(waited.is_ok(), "{what} did not come about: {:#?}", self.told());
+    }
+
+    /// The events that came, with their offsets.
+    pub(crate) fn events(&self) -> Vec<(String, Option<Offset>)> {
+        let told = self.told();
+        told.into_iter()
+            .filter_map(|told| match told {
+                Told::Event { name, offset } => Some((name, offset)),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// The names of the events that came.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.events().into_iter().map(|(name, _)| name).collect()
+    }
+
+    /// Waits for an event.
+    pub(crate) async fn has(&self, event: &str) {
+        self.until(event, |told| {
+            told.iter()
+                .any(|told| matches!(told, Told::Event { name, .. } if name == event))
+        })
+        .await;
+    }
+
+    /// Waits until it was told something.
+    pub(crate) async fn was_told(&self, expected: &Told) {
+        self.until(&format!("{expected:?}"), |told| told.contains(expected))
+            .await;
+    }
+}
+
+struct CountDrop(watch::Sender<usize>, bool);
+
+impl Drop for CountDrop {
+    fn drop(&mut self) {
+        if !self.1 {
+            self.0.send_modify(|dropped| *dropped += 1);
+        }
+    }
+}
+
+#[async_trait]
+impl Inbound for Recorder {
+    fn deliver(&self, broadcast: &Broadcast, offset: Option<&Offset>) {
+        let name = broadcast.event[0].as_text().unwrap().to_string();
+        self.write(Told::Event {
+            name,
+            offset: offset.cloned(),
+        });
+    }
+
+    fn ask(&self, _broadcast: &Broadcast, _timeout: Duration) -> Asked {
+        let sockets = self.sockets.lock().clone();
+        let (sender, answers) = mpsc::channel(16);
+        for socket in &sockets {
+            sender.try_send(Value::String(socket.id.clone())).unwrap();
+        }
+        Asked {
+            sockets: sockets.len(),
+            answers,
+        }
+    }
+
+    fn sockets(&self, selection: &Selection) -> Vec<SocketSummary> {
+        let is_meant = |socket: &SocketSummary| {
+            let is_in = |room: &Room| socket.rooms.contains(room) || room.as_str() == &*socket.id;
+            (selection.rooms.is_empty() || selection.rooms.iter().any(is_in))
+                && !selection.except.iter().any(is_in)
+        };
+        let sockets = self.sockets.lock();
+        sockets
+            .iter()
+            .filter(|socket| is_meant(socket))
+            .cloned()
+            .collect()
+    }
+
+    fn rooms(&self, _nsp: &str) -> Vec<Room> {
+        let sockets = self.sockets.lock();
+        sockets.iter().flat_map(|socket| socket.rooms.clone()).collect()
+    }
+
+    fn join(&self, _selection: &Selection, rooms: &[Room]) {
+        self.write(Told::Joined(rooms.to_vec()));
+    }
+
+    fn leave(&self, _selection: &Selection, rooms: &[Room]) {
+        self.write(Told::Left(rooms.to_vec()));
+    }
+
+    fn disconnect(&self, _selection: &Selection, close: bool) {
+        self.write(Told::Disconnected(close));
+    }
+
+    fn server_event(&self, _nsp: &str, args: &[Value]) -> Value {
+        self.write(Told::ServerEvent(args.to_vec()));
+        Value::from("pong")
+    }
+
+    fn presence_changed(&self, changes: Vec<(UserId, Status)>) {
+        for (user, status) in changes {
+            self.write(Told::Presence(user, status));
+        }
+    }
+
+    fn interrupted(&self) {
+        self.write(Told::Interrupted);
+    }
+
+    fn resumed(&self) {
+        self.write(Told::Resumed);
+    }
+
+    fn fence(&self, id: &str) {
+        self.write(Told::Fence(id.to_owned()));
+    }
+
+    async fn request(&self, from: NodeTag, body: Bytes) -> Bytes {
+        self.write(Told::Request(from, body.clone()));
+        let mut guard = CountDrop(self.dropped.clone(), false);
+        let manner = *self.manner.lock();
+        if manner == Manner::Silent {
+            std::future::pending::<()>().await;
+        }
+        guard.1 = true;
+        body
+    }
+}
+
+/// A node; it ends with the value.
+pub(crate) struct Node {
+    pub(crate) backplane: Arc<RedisBackplane>,
+    pub(crate) recorder: Arc<Recorder>,
+    tasks: TaskTracker,
+    stopping: CancellationToken,
+}
+
+impl Node {
+    /// A node of the cluster on `server`.
+    pub(crate) async fn start(server: &RedisServer) -> Self {
+        Self::start_with(options(server)).await
+    }
+
+    /// The same, with settings.
+    pub(crate) async fn start_with(options: RedisOptions) -> Self {
+        let node = Self {
+            backplane: RedisBackplane::connect(options).await.unwrap(),
+            recorder: Arc::new(Recorder::new()),
+            tasks: TaskTracker::new(),
+            stopping: CancellationToken::new(),
+        };
+        let inbound = Arc::clone(&node.recorder);
+        node.backplane
+            .start(inbound, &node.tasks, node.stopping.clone())
+            .await
+            .unwrap();
+        node
+    }
+
+    /// Puts a first socket into rooms.
+    pub(crate) async fn occupy(&self, rooms: &[&'static str]) {
+        let rooms: Vec<Room> = rooms.iter().map(|room| Room::new(*room)).collect();
+        for room in &rooms {
+            self.backplane.occupied(room);
+        }
+        self.backplane.attend(&rooms).await.unwrap();
+    }
+
+    /// Ends it as SIGKILL would: nothing is given back.
+    pub(crate) async fn die(self) {
+        self.stopping.cancel();
+        self.tasks.close();
+        timeout(PATIENCE, self.tasks.wait()).await.expect("its tasks end");
+    }
+
+    /// Waits until its link is up, or down.
+    pub(crate) async fn until_up(&self, is_up: bool) {
+        let waited = timeout(PATIENCE, async {
+            while self.backplane.health().is_up != is_up {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        });
+        waited.await.unwrap_or_else(|_| panic!("its link is up: {is_up}"));
+    }
+
+    /// Waits until it knows of so many nodes.
+    pub(crate) async fn until_nodes(&self, nodes: usize) {
+        let waited = timeout(PATIENCE, async {
+            while self.backplane.health().nodes != nodes {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        });
+        waited
+            .await
+            .unwrap_or_else(|_| panic!("it knows of {nodes} nodes"));
+    }
+
+    pub(crate) fn tag(&self) -> &NodeTag {
+        self.backplane.tag()
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.stopping.cancel();
+    }
+}
+
+pub(crate) fn options(server: &RedisServer) -> RedisOptions {
+    RedisOptions {
+        url: server.url(),
+        ..RedisOptions::default()
+    }
+}
+
+/// An event to rooms, kept.
+pub(crate) fn event(name: &str, rooms: &[&'static str]) -> Broadcast {
+    Broadcast {
+        nsp: "/".into(),
+        event: vec![Value::from(name.to_owned()), Value::from(1_i64)],
+        rooms: rooms.iter().map(|room| Room::new(*room)).collect(),
+        except: Vec::new(),
+        volatile: false,
+    }
+}
+
+/// An event to rooms, volatile.
+pub(crate) fn volatile(name: &str, rooms: &[&'static str]) -> Broadcast {
+    Broadcast {
+        volatile: true,
+        ..event(name, rooms)
+    }
+}
+
+pub(crate) fn user(id: &str) -> UserId {
+    UserId::parse(id.to_owned()).unwrap()
+}
