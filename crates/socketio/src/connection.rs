@@ -1,29 +1,36 @@
 //! Socket.IO over one session: reads packets, keeps the namespaces its client has joined, calls the handler.
 
+mod arriving;
+mod departing;
+mod inlet;
+mod transfer;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytestring::ByteString;
 use carillon_protocol::{
     engine::Message,
-    socket::{Body, Decoder, Packet, Parser},
+    socket::{Body, Packet, Parser},
     value::Value,
 };
 use smallvec::SmallVec;
 
 use crate::{
-    engine::Acceptor,
+    engine::{Acceptor, ArrivingLayer},
     handler::{Admission, ConnectRequest, DisconnectReason, Handler, Refusal, ResumeRequest},
     hub::Hub,
-    random_id::random_id,
-    session::{Application, CloseReason, Session},
-    socket::{Socket, SocketParts},
+    ids::{Ids, RandomIds},
+    session::{Application, CloseReason, DepartingLayer, Session},
+    socket::{Dismissal, Socket, SocketParts},
 };
+use inlet::Inlet;
 
 /// Socket.IO over the sessions of an [`Engine`](crate::Engine).
 pub struct SocketIo<D> {
     hub: Arc<Hub<D>>,
     handler: Arc<dyn Handler<D>>,
+    ids: Arc<dyn Ids>,
 }
 
 impl<D> std::fmt::Debug for SocketIo<D> {
@@ -32,38 +39,64 @@ impl<D> std::fmt::Debug for SocketIo<D> {
     }
 }
 
+impl<D> Clone for SocketIo<D> {
+    fn clone(&self) -> Self {
+        Self {
+            hub: Arc::clone(&self.hub),
+            handler: Arc::clone(&self.handler),
+            ids: Arc::clone(&self.ids),
+        }
+    }
+}
+
 impl<D> SocketIo<D> {
     /// Over the hub that `handler` delivers through.
     #[must_use]
     pub fn new(hub: Arc<Hub<D>>, handler: Arc<dyn Handler<D>>) -> Self {
-        Self { hub, handler }
+        Self {
+            hub,
+            handler,
+            ids: Arc::new(RandomIds),
+        }
+    }
+
+    /// With the ids of new sockets from `ids`.
+    #[must_use]
+    pub fn with_ids(mut self, ids: Arc<dyn Ids>) -> Self {
+        self.ids = ids;
+        self
     }
 }
 
 impl<D: Send + Sync + 'static> Acceptor for SocketIo<D> {
     fn accept(&self, session: &Arc<Session>) -> Box<dyn Application> {
-        Box::new(Connection {
-            hub: Arc::clone(&self.hub),
-            handler: Arc::clone(&self.handler),
-            session: Arc::clone(session),
-            decoder: Decoder::default(),
-            sockets: SmallVec::new(),
-        })
+        Box::new(Connection::new(self, session, Inlet::default(), Vec::new()))
+    }
+
+    fn arrive(&self, session: &Arc<Session>, brief: &Value) -> Option<Arc<dyn ArrivingLayer>> {
+        let arriving = self.build(session, brief)?;
+        Some(Arc::new(arriving))
     }
 }
 
 struct Connection<D> {
     hub: Arc<Hub<D>>,
     handler: Arc<dyn Handler<D>>,
+    ids: Arc<dyn Ids>,
     session: Arc<Session>,
-    decoder: Decoder,
+    inlet: Inlet,
     sockets: SmallVec<[Arc<Socket<D>>; 1]>,
+    /// The namespaces that the server had the client leave: what it says there it said before it knew.
+    dismissed: Vec<ByteString>,
 }
 
 #[async_trait]
 impl<D: Send + Sync + 'static> Application for Connection<D> {
     async fn message(&mut self, message: Message) {
-        match self.decoder.push(message) {
+        if self.session.take_call() {
+            self.called().await;
+        }
+        match self.inlet.push(message) {
             Ok(Some(packet)) => self.packet(packet).await,
             Ok(None) => {}
             Err(error) => {
@@ -77,26 +110,97 @@ impl<D: Send + Sync + 'static> Application for Connection<D> {
         let sockets = std::mem::take(&mut self.sockets);
         sockets.iter().for_each(|socket| self.hub.detach(socket));
         for socket in sockets {
-            self.handler
-                .disconnected(&socket, DisconnectReason::Session(reason))
-                .await;
+            let reason = match socket.dismissal() {
+                Some(_) => DisconnectReason::Server,
+                None => DisconnectReason::Session(reason),
+            };
+            self.handler.disconnected(&socket, reason).await;
+        }
+    }
+
+    /// Sees to the sockets that the server had leave.
+    async fn called(&mut self) {
+        while let Some((at, dismissal)) = self.find_dismissed() {
+            if dismissal.close {
+                if self.session.is_moving() {
+                    // The node that it moves to ends it: the client hears of it there.
+                    return;
+                }
+                for socket in &self.sockets {
+                    self.hub.dismiss(socket, true);
+                }
+                // The handler is told of each as the session ends.
+                return self.session.close(CloseReason::ForcedClose);
+            }
+            let socket = self.sockets.remove(at);
+            self.dismissed.push(socket.nsp().clone());
+            self.handler.disconnected(&socket, DisconnectReason::Server).await;
+        }
+    }
+
+    fn depart(&mut self) -> Option<(Value, Box<dyn DepartingLayer>)> {
+        let (brief, departing) = self.leave()?;
+        Some((brief, Box::new(departing)))
+    }
+
+    async fn moved(&mut self) {
+        for socket in std::mem::take(&mut self.sockets) {
+            match socket.dismissal() {
+                Some(_) => self.handler.disconnected(&socket, DisconnectReason::Server).await,
+                None => self.handler.handed_over(&socket).await,
+            }
+        }
+    }
+
+    async fn arrived(&mut self) {
+        for socket in &self.sockets {
+            self.handler.arrived(socket).await;
         }
     }
 }
 
 impl<D: Send + Sync + 'static> Connection<D> {
+    fn new(
+        socket_io: &SocketIo<D>,
+        session: &Arc<Session>,
+        inlet: Inlet,
+        dismissed: Vec<ByteString>,
+    ) -> Self {
+        let SocketIo { hub, handler, ids } = socket_io.clone();
+        Self {
+            hub,
+            handler,
+            ids,
+            session: Arc::clone(session),
+            inlet,
+            sockets: SmallVec::new(),
+            dismissed,
+        }
+    }
+
+    fn find_dismissed(&self) -> Option<(usize, Dismissal)> {
+        let dismissals = self.sockets.iter().map(|socket| socket.dismissal());
+        let mut found = dismissals.enumerate();
+        found.find_map(|(at, dismissal)| Some((at, dismissal?)))
+    }
+
     async fn packet(&mut self, packet: Packet) {
         let Packet { nsp, body } = packet;
         let joined = self.sockets.iter().position(|socket| *socket.nsp() == nsp);
         match (body, joined.and_then(|at| self.sockets.get(at))) {
-            (Body::Connect(auth), None) => self.connect(&nsp, &auth).await,
+            (Body::Connect(auth), None) => {
+                self.dismissed.retain(|known| *known != nsp);
+                self.connect(&nsp, &auth).await;
+            }
+            (Body::Event { .. } | Body::Ack { .. } | Body::Disconnect, None)
+                if self.dismissed.contains(&nsp) => {}
             (Body::Event { args, id }, Some(socket)) => {
                 if args.is_empty() {
                     return;
                 }
                 let answer = self.handler.event(socket, args).await;
                 if let Some(id) = id {
-                    socket.send(Body::Ack { args: answer, id });
+                    socket.answer(id, answer);
                 }
             }
             (Body::Ack { args, id }, Some(socket)) => socket.acknowledge(id, args),
@@ -152,17 +256,18 @@ impl<D: Send + Sync + 'static> Connection<D> {
         };
         let is_resumed = resumed.is_some();
         let socket = Arc::new(Socket::new(SocketParts {
-            id: resumed.unwrap_or_else(random_id),
+            id: resumed.unwrap_or_else(|| self.ids.new_socket_id()),
             nsp: nsp.clone(),
             pid,
             offset: offset.clone(),
-            parser: self.decoder.parser().unwrap_or(Parser::Json),
+            parser: self.inlet.parser().unwrap_or(Parser::Json),
             session: Arc::clone(&self.session),
             data,
         }));
         if !self.hub.attach(&socket, rooms) {
             return false;
         }
+        self.handler.joining(&socket).await;
         let missed = match offset.filter(|_| is_resumed) {
             Some(offset) => self.handler.missed(&socket, &offset).await,
             None => Some(Vec::new()),
@@ -183,7 +288,7 @@ impl<D: Send + Sync + 'static> Connection<D> {
 
     fn refuse(&self, nsp: &ByteString, refusal: Refusal) {
         let body = Body::ConnectError(refusal.into_value());
-        let parser = self.decoder.parser().unwrap_or(Parser::Json);
+        let parser = self.inlet.parser().unwrap_or(Parser::Json);
         self.session.send(
             parser.encode(&Packet {
                 nsp: nsp.clone(),

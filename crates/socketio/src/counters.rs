@@ -10,6 +10,7 @@ pub struct Counters {
     opened_polling: AtomicU64,
     opened_websocket: AtomicU64,
     closed: [AtomicU64; CloseReason::ALL.len()],
+    pub(crate) arrived: AtomicU64,
     pub(crate) upgraded: AtomicU64,
     pub(crate) dropped: AtomicU64,
     pub(crate) delivered: AtomicU64,
@@ -41,6 +42,12 @@ impl Counters {
         }
     }
 
+    /// Sessions that came from other nodes.
+    #[must_use]
+    pub fn arrived(&self) -> u64 {
+        self.arrived.load(Ordering::Relaxed)
+    }
+
     /// Sessions ended, by reason.
     pub fn closed_by_reason(&self) -> impl Iterator<Item = (CloseReason, u64)> {
         CloseReason::ALL
@@ -52,7 +59,8 @@ impl Counters {
     #[must_use]
     pub fn live(&self) -> u64 {
         let closed: u64 = self.closed_by_reason().map(|(_, count)| count).sum();
-        (self.opened_by(Transport::Polling) + self.opened_by(Transport::WebSocket)).saturating_sub(closed)
+        let opened = self.opened_by(Transport::Polling) + self.opened_by(Transport::WebSocket);
+        (opened + self.arrived()).saturating_sub(closed)
     }
 
     /// Sessions that went from polling to WebSocket.

@@ -1,9 +1,11 @@
 //! The sessions of one server: opened, found by their sid, ended.
 
+mod arrival;
+
 use std::sync::Arc;
 
 use bytestring::ByteString;
-use carillon_protocol::engine::payload;
+use carillon_protocol::{engine::payload, value::Value};
 use dashmap::DashMap;
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
@@ -11,9 +13,11 @@ use tokio_util::task::TaskTracker;
 use crate::{
     config::Config,
     counters::Counters,
-    random_id::random_id,
+    ids::{Ids, RandomIds},
     session::{Application, CloseReason, Handshake, Role, Session, Transport, WebSocketLink, run_polling},
 };
+
+pub use arrival::{ArrivingLayer, Owner};
 
 /// How many POSTs may wait for a session's handler before the next one waits itself.
 const INBOX_POSTS: usize = 2;
@@ -22,12 +26,18 @@ const INBOX_POSTS: usize = 2;
 pub trait Acceptor: Send + Sync {
     /// A session was opened.
     fn accept(&self, session: &Arc<Session>) -> Box<dyn Application>;
+
+    /// A session is to come from another node, where [`Application::depart`] answered with `brief`. `None` where it may not.
+    fn arrive(&self, _session: &Arc<Session>, _brief: &Value) -> Option<Arc<dyn ArrivingLayer>> {
+        None
+    }
 }
 
 /// The sessions of one server.
 pub struct Engine {
     config: Arc<Config>,
     acceptor: Arc<dyn Acceptor>,
+    ids: Arc<dyn Ids>,
     sessions: Arc<DashMap<ByteString, Arc<Session>>>,
     counters: Arc<Counters>,
     tasks: TaskTracker,
@@ -54,10 +64,18 @@ impl Engine {
         Self {
             config: Arc::new(config),
             acceptor,
+            ids: Arc::new(RandomIds),
             sessions: Arc::default(),
             counters,
             tasks,
         }
+    }
+
+    /// With the ids of new sessions from `ids`.
+    #[must_use]
+    pub fn with_ids(mut self, ids: Arc<dyn Ids>) -> Self {
+        self.ids = ids;
+        self
     }
 
     /// Times and bounds.
@@ -139,7 +157,13 @@ impl Engine {
 
     fn new_session(&self, transport: Transport, handshake: Handshake) -> Arc<Session> {
         let (config, counters) = (Arc::clone(&self.config), Arc::clone(&self.counters));
-        let session = Arc::new(Session::new(random_id(), transport, handshake, config, counters));
+        let session = Arc::new(Session::new(
+            self.ids.new_sid(),
+            transport,
+            handshake,
+            config,
+            counters,
+        ));
         self.sessions.insert(session.sid().clone(), Arc::clone(&session));
         session
     }

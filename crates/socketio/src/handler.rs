@@ -58,6 +58,21 @@ pub struct RecoveryState {
     pub resumed_socket: Option<ByteString>,
 }
 
+/// A socket that comes from another node.
+#[derive(Debug)]
+pub struct Arriving<'a> {
+    /// The namespace, with its slash.
+    pub nsp: &'a ByteString,
+    /// The socket's public id, which it keeps.
+    pub id: &'a ByteString,
+    /// The private id, which it keeps.
+    pub pid: Option<&'a ByteString>,
+    /// What its session was opened with, without the headers.
+    pub handshake: &'a Handshake,
+    /// What [`Handler::depart`] answered with.
+    pub data: Value,
+}
+
 /// A client may not join: `{message, data?}` of the CONNECT_ERROR.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Refusal {
@@ -91,6 +106,8 @@ impl Refusal {
 pub enum DisconnectReason {
     /// The client said so: it will not come back by itself.
     Client,
+    /// The server said so: the client knows, and will not come back by itself.
+    Server,
     /// Its session ended.
     Session(CloseReason),
 }
@@ -101,6 +118,7 @@ impl DisconnectReason {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Client => "client namespace disconnect",
+            Self::Server => "server namespace disconnect",
             Self::Session(reason) => reason.as_str(),
         }
     }
@@ -118,6 +136,10 @@ pub trait Handler<D: Send + Sync + 'static>: Send + Sync + 'static {
     /// A client asks to join.
     async fn connect(&self, request: ConnectRequest<'_>) -> Result<Admission<D>, Refusal>;
 
+    /// A client will have joined: its socket is in its rooms, and what comes for it is held back until this returns. For
+    /// whoever must wait until events of other nodes surely come here.
+    async fn joining(&self, _socket: &Arc<Socket<D>>) {}
+
     /// What a resumed socket missed since `offset`, oldest first. It is in its rooms already: what comes meanwhile is
     /// held back and not given twice. `None` where something may be missing: the client then gets a new session.
     async fn missed(&self, socket: &Arc<Socket<D>>, offset: &str) -> Option<Vec<MissedEvent>>;
@@ -130,4 +152,23 @@ pub trait Handler<D: Send + Sync + 'static>: Send + Sync + 'static {
 
     /// A socket that had joined is gone, and in no room any more.
     async fn disconnected(&self, socket: &Arc<Socket<D>>, reason: DisconnectReason);
+
+    /// A socket's session is to move to another node: what of the socket's data goes along, nothing secret. `None` where it
+    /// cannot move; the session then ends.
+    fn depart(&self, _socket: &Arc<Socket<D>>) -> Option<Value> {
+        None
+    }
+
+    /// A socket is to come from another node, where [`Handler::depart`] answered with its data: what is kept with it here.
+    /// `None` where it may not come. Until [`Handler::arrived`] the move may still fail; the data is then dropped.
+    fn arrive(&self, _arriving: Arriving<'_>) -> Option<D> {
+        None
+    }
+
+    /// A socket has come from another node. Called instead of [`Handler::connected`], before anything else about it.
+    async fn arrived(&self, _socket: &Arc<Socket<D>>) {}
+
+    /// A socket has gone to another node, which has called [`Handler::arrived`] for it. Called instead of
+    /// [`Handler::disconnected`].
+    async fn handed_over(&self, _socket: &Arc<Socket<D>>) {}
 }

@@ -1,48 +1,35 @@
 //! All sockets of a node, by namespace and room. Synchronous: nothing here waits.
 
-use std::sync::{Arc, atomic::Ordering};
+mod remote;
+
+use std::sync::{Arc, OnceLock, atomic::Ordering};
 
 use bytestring::ByteString;
-use carillon_protocol::{adapter::Broadcast, id::Room, socket::Frames, socket::Parser};
+use carillon_protocol::{adapter::Broadcast, id::Room};
 use dashmap::DashMap;
-use smallvec::SmallVec;
 
 use crate::{
     counters::Counters,
     namespace::Namespace,
+    room_watch::RoomWatch,
     session::{CloseReason, Sent},
-    socket::Socket,
+    socket::{Encoded, Socket},
 };
 
+pub use remote::{Selection, Summary};
+
 /// All sockets of a node.
-#[derive(Debug)]
 pub struct Hub<D> {
     namespaces: DashMap<ByteString, Arc<Namespace<D>>>,
     counters: Arc<Counters>,
+    watch: OnceLock<Arc<dyn RoomWatch>>,
 }
 
-/// An event's frames, made once per parser, with and without its offset, and shared by all who get it.
-struct Encoded<'a> {
-    broadcast: &'a Broadcast,
-    offset: Option<&'a ByteString>,
-    made: SmallVec<[(Parser, bool, Frames); 2]>,
-}
-
-impl Encoded<'_> {
-    fn frames<D>(&mut self, socket: &Socket<D>) -> Frames {
-        let (parser, recoverable) = (socket.parser(), socket.is_recoverable());
-        let known = self
-            .made
-            .iter()
-            .find(|made| (made.0, made.1) == (parser, recoverable));
-        if let Some((_, _, frames)) = known {
-            return frames.clone();
-        }
-        let Broadcast { nsp, event, .. } = self.broadcast;
-        let offset = self.offset.filter(|_| recoverable).map(|offset| &**offset);
-        let frames = parser.encode_event(nsp, event, offset, None);
-        self.made.push((parser, recoverable, frames.clone()));
-        frames
+impl<D> std::fmt::Debug for Hub<D> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hub")
+            .field("namespaces", &self.namespaces.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -53,24 +40,26 @@ impl<D> Hub<D> {
         Self {
             namespaces: DashMap::new(),
             counters,
+            watch: OnceLock::new(),
         }
     }
 
+    /// Has `watch` told which rooms have sockets. To be called before the first socket comes; the first call counts.
+    pub fn watch_rooms(&self, watch: Arc<dyn RoomWatch>) {
+        self.watch.get_or_init(|| watch);
+    }
+
     /// Gives an event to each socket that it is for; answers how many there were. Each of them has it in its queue when
-    /// this returns. With an `offset`, sockets that can be recovered get it as one more argument.
+    /// this returns. With an `offset`, sockets that can be recovered get it as one more argument; without one, where the
+    /// event ends in text, the one that they have.
     pub fn deliver(&self, broadcast: &Broadcast, offset: Option<&ByteString>) -> usize {
         let Some(namespace) = self.namespace(&broadcast.nsp) else {
             return 0;
         };
-        let mut encoded = Encoded {
-            broadcast,
-            offset,
-            made: SmallVec::new(),
-        };
+        let mut event = Encoded::new(broadcast, offset);
         let mut delivered = 0;
         namespace.for_each(&broadcast.rooms, &broadcast.except, |socket| {
-            let frames = encoded.frames(socket);
-            if socket.deliver(frames, offset, broadcast.volatile) == Sent::Queued {
+            if socket.deliver(&mut event) == Sent::Queued {
                 delivered += 1;
             }
         });
@@ -114,15 +103,30 @@ impl<D> Hub<D> {
     }
 
     pub(crate) fn attach(&self, socket: &Arc<Socket<D>>, rooms: Vec<Room>) -> bool {
-        let namespace = Arc::clone(self.namespaces.entry(socket.nsp().clone()).or_default().value());
+        let nsp = socket.nsp();
+        let new = || Arc::new(Namespace::new(nsp.clone(), self.watch.get().cloned()));
+        let namespace = Arc::clone(self.namespaces.entry(nsp.clone()).or_insert_with(new).value());
         namespace.attach(socket, rooms)
     }
 
     pub(crate) fn detach(&self, socket: &Socket<D>) {
+        self.take_out(socket);
+        socket.shut();
+    }
+
+    /// Has a socket leave its namespace at the server's word; `false` where it has left already.
+    pub(crate) fn dismiss(&self, socket: &Socket<D>, close: bool) -> bool {
+        let dismissed = socket.dismiss(close);
+        if dismissed {
+            self.take_out(socket);
+        }
+        dismissed
+    }
+
+    fn take_out(&self, socket: &Socket<D>) {
         if let Some(namespace) = self.namespace(socket.nsp()) {
             namespace.detach(socket);
         }
-        socket.shut();
     }
 
     fn namespace(&self, nsp: &str) -> Option<Arc<Namespace<D>>> {

@@ -7,7 +7,10 @@
 //! - [`SocketIo`] reads packets on each session and keeps the namespaces that its client has joined.
 //! - [`Handler`] is the application: it admits clients, answers events, and delivers through the [`Hub`].
 //!
-//! It knows nothing of any HTTP framework, of other nodes or of what the events mean.
+//! A session whose client polls on one node and opens its WebSocket on another goes over to that one
+//! ([`Engine::run_arrival`], [`Session::probe_elsewhere`]); how the nodes reach each other is for an [`Owner`] to know.
+//!
+//! It knows nothing of any HTTP framework, of how nodes talk or of what the events mean.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -65,22 +68,26 @@ mod counters;
 mod engine;
 mod handler;
 mod hub;
+mod ids;
 mod namespace;
 mod random_id;
+mod room_watch;
 mod session;
 mod socket;
 
 pub use config::Config;
 pub use connection::SocketIo;
 pub use counters::Counters;
-pub use engine::{Acceptor, Engine};
+pub use engine::{Acceptor, ArrivingLayer, Engine, Owner};
 pub use handler::{
-    Admission, ConnectRequest, DisconnectReason, Handler, RecoveryState, Refusal, ResumeRequest,
+    Admission, Arriving, ConnectRequest, DisconnectReason, Handler, RecoveryState, Refusal, ResumeRequest,
 };
-pub use hub::Hub;
+pub use hub::{Hub, Selection, Summary};
+pub use ids::{Ids, RandomIds};
 pub use random_id::random_id;
+pub use room_watch::RoomWatch;
 pub use session::{
-    Application, CloseReason, Handshake, Incoming, Malformed, Poll, Post, Sent, Session, Transport,
-    WebSocketLink, WebSocketSink,
+    Application, CloseReason, DepartingLayer, Departure, Handshake, Incoming, Leaving, Malformed, Poll, Post,
+    Sent, Session, SessionBrief, SessionExport, Transport, WebSocketLink, WebSocketSink,
 };
-pub use socket::{AckError, MissedEvent, Socket};
+pub use socket::{AckError, Answers, MissedEvent, Socket};

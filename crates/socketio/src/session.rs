@@ -4,18 +4,26 @@
 //! WebSocket's writer, the timers) waits on one of two notifications and looks again. Each takes its place among those who
 //! wait before it looks, and `notify_waiters` wakes all of them: no change is slept through, and none is left for later.
 
+mod arriving;
+mod layer;
+mod leaving;
 mod machine;
 mod polling;
 mod queue;
+mod reason;
+mod transfer;
 mod websocket;
 
-use std::sync::{Arc, OnceLock, atomic::Ordering};
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicBool, Ordering},
+};
 
-use async_trait::async_trait;
 use bytestring::ByteString;
 use carillon_protocol::{
     engine::{self, Frame, Message, Packet},
     socket::Frames,
+    value::Value,
 };
 use parking_lot::Mutex;
 use smallvec::SmallVec;
@@ -24,12 +32,15 @@ use tokio::{
     time::Instant,
 };
 
-pub use machine::{CloseReason, Transport};
+pub use layer::{Application, DepartingLayer};
+pub use leaving::{Departure, Leaving};
 pub use polling::{Malformed, Poll, Post};
+pub use reason::{CloseReason, Transport};
+pub use transfer::{SessionBrief, SessionExport};
 pub use websocket::{Incoming, WebSocketLink, WebSocketSink};
 
 pub(crate) use polling::{Work, run_polling};
-pub(crate) use websocket::Role;
+pub(crate) use websocket::{Role, close_unused, probe_packet, serve};
 
 use crate::{config::Config, counters::Counters};
 use machine::{Farewell, Input, Machine, Output};
@@ -55,14 +66,10 @@ impl Handshake {
     }
 }
 
-/// The layer above one session. Its messages come one after the other, in order.
-#[async_trait]
-pub trait Application: Send {
-    /// A message came. The next one waits until this returns.
-    async fn message(&mut self, message: Message);
-
-    /// The session has ended; nothing comes after it.
-    async fn closed(&mut self, reason: CloseReason);
+/// What a task that waits for messages is to turn to first.
+enum Call {
+    Ended(CloseReason),
+    Layer,
 }
 
 /// Whether a packet was taken.
@@ -85,6 +92,8 @@ pub struct Session {
     config: Arc<Config>,
     counters: Arc<Counters>,
     state: Mutex<State>,
+    /// The layer above is called for.
+    calling: AtomicBool,
     /// For the transports that write: something waits in the queue, or the session has ended. Two may wait for a moment:
     /// the poll that an upgrade releases, and the WebSocket.
     outbound: Notify,
@@ -102,8 +111,15 @@ struct State {
     probe: u64,
     /// From POSTs to the task of a polling session.
     inbox: Option<mpsc::Sender<Work>>,
-    /// Where that task hands the layer above to, once a WebSocket has taken over.
-    hand_over: Option<oneshot::Sender<Box<dyn Application>>>,
+    /// What that task is to do once a WebSocket has taken over and what was posted is worked off.
+    hand_over: Option<HandOver>,
+}
+
+enum HandOver {
+    /// Hand the layer above to the WebSocket.
+    Here(oneshot::Sender<Box<dyn Application>>),
+    /// Have the layer above made ready for another node, where the WebSocket is.
+    Elsewhere(oneshot::Sender<(Value, Box<dyn DepartingLayer>)>),
 }
 
 impl std::fmt::Debug for State {
@@ -123,6 +139,8 @@ struct Effects {
     deliver: Option<Message>,
     /// The upgrade is done: here comes the layer above.
     application: Option<oneshot::Receiver<Box<dyn Application>>>,
+    /// The upgrade is done elsewhere: here comes what the layer above has for the other node.
+    departing: Option<oneshot::Receiver<(Value, Box<dyn DepartingLayer>)>>,
 }
 
 impl Session {
@@ -133,9 +151,19 @@ impl Session {
         config: Arc<Config>,
         counters: Arc<Counters>,
     ) -> Self {
-        let machine = Machine::new(transport, &config, Instant::now());
-        let queue = Queue::new(config.queue_packets, config.queue_bytes);
         counters.opened(transport);
+        let machine = Machine::new(transport, &config, Instant::now());
+        Self::over(machine, sid, handshake, config, counters)
+    }
+
+    fn over(
+        machine: Machine,
+        sid: ByteString,
+        handshake: Handshake,
+        config: Arc<Config>,
+        counters: Arc<Counters>,
+    ) -> Self {
+        let queue = Queue::new(config.queue_packets, config.queue_bytes);
         Self {
             sid,
             handshake,
@@ -151,6 +179,7 @@ impl Session {
                 inbox: None,
                 hand_over: None,
             }),
+            calling: AtomicBool::new(false),
             outbound: Notify::new(),
             changed: Notify::new(),
         }
@@ -185,10 +214,26 @@ impl Session {
         self.state.lock().machine.transport()
     }
 
+    /// Whether a WebSocket may begin an upgrade now: it polls, and no other is at it.
+    #[must_use]
+    pub fn takes_upgrade(&self) -> bool {
+        self.state.lock().machine.takes_probe()
+    }
+
+    /// Has a held poll answered, with a noop where there is nothing else, so that the client comes with another one.
+    pub fn release_poll(&self) {
+        self.input(Input::ReleasePoll);
+    }
+
     /// Whether it has ended.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.state.lock().machine.is_closed()
+    }
+
+    /// Whether it is on its way to another node.
+    pub(crate) fn is_moving(&self) -> bool {
+        self.state.lock().machine.is_moving()
     }
 
     /// Feeds the machine a deadline that has passed, though the timer may not have run yet.
@@ -261,6 +306,17 @@ impl Session {
         self.input(Input::ExpireAt(at));
     }
 
+    /// Has the layer above look after itself, once it is done with the message it has: [`Application::called`].
+    pub fn call_layer(&self) {
+        self.calling.store(true, Ordering::Release);
+        self.changed.notify_waiters();
+    }
+
+    /// Whether the layer above was called for since the last time.
+    pub(crate) fn take_call(&self) -> bool {
+        self.calling.load(Ordering::Relaxed) && self.calling.swap(false, Ordering::AcqRel)
+    }
+
     /// A namespace was joined: the session no longer ends by the connect timeout.
     pub(crate) fn joined(&self) {
         self.input(Input::Joined);
@@ -305,13 +361,14 @@ impl Session {
                     self.outbound.notify_waiters();
                 }
                 Output::Upgraded => {
-                    state.inbox = None;
                     let (sender, receiver) = oneshot::channel();
-                    state.hand_over = Some(sender);
                     effects.application = Some(receiver);
-                    self.counters.upgraded.fetch_add(1, Ordering::Relaxed);
-                    self.outbound.notify_waiters();
-                    self.changed.notify_waiters();
+                    self.leave_polling(state, HandOver::Here(sender));
+                }
+                Output::Departing => {
+                    let (sender, receiver) = oneshot::channel();
+                    effects.departing = Some(receiver);
+                    self.leave_polling(state, HandOver::Elsewhere(sender));
                 }
                 Output::CloseProbe => {
                     state.probe += 1;
@@ -335,12 +392,34 @@ impl Session {
         effects
     }
 
+    fn leave_polling(&self, state: &mut State, hand_over: HandOver) {
+        state.inbox = None;
+        state.hand_over = Some(hand_over);
+        self.counters.upgraded.fetch_add(1, Ordering::Relaxed);
+        self.outbound.notify_waiters();
+        self.changed.notify_waiters();
+    }
+
     /// Waits until the session has ended; answers why.
     async fn ended(&self) -> CloseReason {
         loop {
             let changed = self.changed.notified();
             if let Some(farewell) = self.state.lock().farewell {
                 return farewell.reason;
+            }
+            changed.await;
+        }
+    }
+
+    /// Waits until there is something that comes before the next message.
+    async fn call(&self) -> Call {
+        loop {
+            let changed = self.changed.notified();
+            if let Some(farewell) = self.state.lock().farewell {
+                return Call::Ended(farewell.reason);
+            }
+            if self.take_call() {
+                return Call::Layer;
             }
             changed.await;
         }
@@ -376,7 +455,9 @@ impl Session {
             let changed = self.changed.notified();
             {
                 let state = self.state.lock();
-                if !state.queue.is_half_full() || state.machine.is_closed() {
+                // While it moves nothing is taken: it waits for what is said here to be done.
+                let stands = state.machine.is_closed() || state.machine.is_moving();
+                if stands || !state.queue.is_half_full() {
                     return;
                 }
             }

@@ -1,10 +1,11 @@
 //! One client in one namespace.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-    time::Duration,
-};
+mod acks;
+mod event;
+mod moving;
+mod outlet;
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use bytestring::ByteString;
 use carillon_protocol::{
@@ -16,12 +17,16 @@ use carillon_protocol::{
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-use crate::session::{CloseReason, Sent, Session};
+pub use acks::{AckError, Answers};
 
-/// Most acks that one socket may owe the server.
-const MAX_PENDING_ACKS: usize = 1_000;
-/// Most events that are held back for a socket while what it missed is read; with more it is not resumed.
-const MAX_CORKED: usize = 1_000;
+pub(crate) use acks::Question;
+pub(crate) use event::Encoded;
+
+use crate::session::{CloseReason, Sent, Session};
+use acks::{Acks, Waiting};
+use outlet::{Cork, Corked, Flow, Outlet};
+
+pub(crate) use outlet::{Dismissal, Position};
 
 /// An event that a resumed session missed.
 #[derive(Debug, Clone)]
@@ -43,53 +48,6 @@ pub struct Socket<D> {
     data: D,
     outlet: Mutex<Outlet>,
     acks: Mutex<Acks>,
-}
-
-/// The order of what a socket is given, together with how far it has been told.
-#[derive(Debug)]
-struct Outlet {
-    /// The place in the log up to which the client has everything, once it has what is queued.
-    offset: Option<ByteString>,
-    flow: Flow,
-}
-
-#[derive(Debug)]
-enum Flow {
-    /// What was missed before these events is still being read.
-    Corked(Vec<Corked>),
-    Open,
-    /// The socket has left its namespace.
-    Shut,
-}
-
-#[derive(Debug)]
-enum Corked {
-    Broadcast {
-        frames: Frames,
-        offset: Option<ByteString>,
-    },
-    /// Written only when it is sent: its offset is that of the event before it.
-    Own(Vec<Value>),
-}
-
-#[derive(Debug, Default)]
-struct Acks {
-    next: u64,
-    pending: HashMap<u64, oneshot::Sender<Vec<Value>>>,
-}
-
-/// Why an ack did not come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum AckError {
-    /// Not within the time given.
-    #[error("no ack in time")]
-    Timeout,
-    /// The socket is gone.
-    #[error("the socket is gone")]
-    Closed,
-    /// Too many acks are awaited from this socket already.
-    #[error("too many acks are pending")]
-    TooMany,
 }
 
 impl<D> std::fmt::Debug for Socket<D> {
@@ -115,6 +73,10 @@ pub(crate) struct SocketParts<D> {
 impl<D> Socket<D> {
     /// A socket whose events are held back until [`Socket::uncork`].
     pub(crate) fn new(parts: SocketParts<D>) -> Self {
+        Self::with_flow(parts, Flow::Corked(Cork::default()))
+    }
+
+    fn with_flow(parts: SocketParts<D>, flow: Flow) -> Self {
         let SocketParts {
             id,
             nsp,
@@ -134,7 +96,8 @@ impl<D> Socket<D> {
             data,
             outlet: Mutex::new(Outlet {
                 offset,
-                flow: Flow::Corked(Vec::new()),
+                flow,
+                dismissed: None,
             }),
             acks: Mutex::default(),
         }
@@ -176,10 +139,6 @@ impl<D> Socket<D> {
         &self.data
     }
 
-    pub(crate) const fn parser(&self) -> Parser {
-        self.parser
-    }
-
     pub(crate) const fn is_recoverable(&self) -> bool {
         self.pid.is_some()
     }
@@ -188,12 +147,11 @@ impl<D> Socket<D> {
     /// has everything, so that a client that saw nothing else can still be recovered.
     pub fn emit(&self, args: &[Value]) -> Sent {
         let mut outlet = self.outlet.lock();
-        match &mut outlet.flow {
-            Flow::Corked(corked) => hold_back(corked, Corked::Own(args.to_vec())),
-            Flow::Open => self
-                .session
-                .send(self.encode(args, outlet.offset.as_ref()), false),
-            Flow::Shut => Sent::Closed,
+        let Outlet { offset, flow, .. } = &mut *outlet;
+        match flow {
+            Flow::Corked(corked) => corked.hold_back(|| Corked::Own(args.to_vec())),
+            Flow::Open => self.session.send(self.encode(args, offset.as_ref()), false),
+            Flow::Elsewhere | Flow::Shut => Sent::Closed,
         }
     }
 
@@ -203,25 +161,43 @@ impl<D> Socket<D> {
     /// Where it does not come within `timeout`, or the socket goes.
     pub async fn emit_with_ack(&self, args: &[Value], timeout: Duration) -> Result<Vec<Value>, AckError> {
         let (sender, receiver) = oneshot::channel();
-        let id = {
-            let mut acks = self.acks.lock();
-            acks.pending.retain(|_, waiting| !waiting.is_closed());
-            if acks.pending.len() >= MAX_PENDING_ACKS {
-                return Err(AckError::TooMany);
-            }
-            let id = acks.next;
-            acks.next += 1;
-            acks.pending.insert(id, sender);
-            id
-        };
-        let frames = self.parser.encode_event(&self.nsp, args, None, Some(id));
-        if self.deliver(frames, None, false) == Sent::Closed {
-            return Err(AckError::Closed);
+        match self.emit_expecting(args, Waiting::Alone(sender)) {
+            None => return Err(AckError::TooMany),
+            Some(Sent::Queued) => {}
+            Some(Sent::Dropped | Sent::Closed) => return Err(AckError::Closed),
         }
         match tokio::time::timeout(timeout, receiver).await {
             Ok(answer) => answer.map_err(|_| AckError::Closed),
             Err(_) => Err(AckError::Timeout),
         }
+    }
+
+    /// Sends an event whose answer goes where those of others go.
+    pub(crate) fn ask(&self, question: &mut Question<'_>) {
+        let waiting = Waiting::Among(question.sender.clone());
+        if self.emit_expecting(question.args, waiting) == Some(Sent::Queued) {
+            question.asked += 1;
+        }
+    }
+
+    /// Sends an event that `waiting` wants answered; `None` where too many acks are pending.
+    ///
+    /// It goes without an offset: the client finds a function behind its arguments, and no text.
+    fn emit_expecting(&self, args: &[Value], waiting: Waiting) -> Option<Sent> {
+        let id = self.acks.lock().expect(waiting)?;
+        let frames = self.parser.encode_event(&self.nsp, args, None, Some(id));
+        let sent = {
+            let mut outlet = self.outlet.lock();
+            match &mut outlet.flow {
+                Flow::Corked(corked) => corked.hold_back(|| Corked::Broadcast { frames, offset: None }),
+                Flow::Open => self.session.send(frames, false),
+                Flow::Elsewhere | Flow::Shut => Sent::Closed,
+            }
+        };
+        if sent != Sent::Queued {
+            self.acks.lock().forget(id);
+        }
+        Some(sent)
     }
 
     /// How far the client has everything: see [`Socket::advance`].
@@ -244,29 +220,39 @@ impl<D> Socket<D> {
         self.session.close(reason);
     }
 
-    pub(crate) fn send(&self, body: Body) -> Sent {
-        self.session.send(self.parser.encode(&self.packet(body)), false)
+    /// Answers an event of the client, unless the socket has left: the id may be another one's then.
+    pub(crate) fn answer(&self, id: u64, args: Vec<Value>) {
+        let frames = self.encode_body(Body::Ack { args, id });
+        let outlet = self.outlet.lock();
+        if !matches!(outlet.flow, Flow::Shut) {
+            self.session.send(frames, false);
+        }
     }
 
-    /// Gives it an encoded event, of a broadcast where it has an offset.
-    pub(crate) fn deliver(&self, frames: Frames, offset: Option<&ByteString>, volatile: bool) -> Sent {
+    /// Gives it an event.
+    pub(crate) fn deliver(&self, event: &mut Encoded<'_>) -> Sent {
+        let is_recoverable = self.is_recoverable();
         let mut outlet = self.outlet.lock();
-        match &mut outlet.flow {
-            Flow::Corked(corked) => hold_back(
-                corked,
+        let Outlet { offset, flow, .. } = &mut *outlet;
+        match flow {
+            Flow::Corked(corked) => corked.hold_back(|| {
+                if is_recoverable && event.repeats_offset() {
+                    return Corked::Own(event.args().to_vec());
+                }
                 Corked::Broadcast {
-                    frames,
-                    offset: offset.cloned(),
-                },
-            ),
+                    frames: event.frames(self.parser, is_recoverable, None),
+                    offset: event.offset().cloned(),
+                }
+            }),
             Flow::Open => {
-                let sent = self.session.send(frames, volatile);
-                if let Some(offset) = offset.filter(|_| sent == Sent::Queued) {
-                    outlet.offset = Some(offset.clone());
+                let frames = event.frames(self.parser, is_recoverable, offset.as_ref());
+                let sent = self.session.send(frames, event.is_volatile());
+                if let Some(place) = event.offset().filter(|_| sent == Sent::Queued) {
+                    *offset = Some(place.clone());
                 }
                 sent
             }
-            Flow::Shut => Sent::Closed,
+            Flow::Elsewhere | Flow::Shut => Sent::Closed,
         }
     }
 
@@ -278,23 +264,30 @@ impl<D> Socket<D> {
         }
         let encode = |event: &MissedEvent| self.encode(&event.broadcast.event, Some(&event.offset));
         let mut packets: Vec<Frames> = missed.iter().map(encode).collect();
-        packets.push(
-            self.parser
-                .encode(&self.packet(Body::Connect(self.confirmation()))),
-        );
+        packets.push(self.encode_body(Body::Connect(self.confirmation())));
 
         let mut outlet = self.outlet.lock();
+        let known: HashSet<&ByteString> = missed.iter().map(|event| &event.offset).collect();
+        let last = missed.last().map(|event| event.offset.clone());
+        let last = last.or_else(|| outlet.offset.take());
+        self.open(&mut outlet, packets, last, &known)
+    }
+
+    /// Sends `packets`, then what was held back, but for what is `known`; from then on everything at once. `last` is the
+    /// place in the log that the client is at after `packets`.
+    fn open(
+        &self,
+        outlet: &mut Outlet,
+        mut packets: Vec<Frames>,
+        mut last: Option<ByteString>,
+        known: &HashSet<&ByteString>,
+    ) -> bool {
         let Flow::Corked(corked) = std::mem::replace(&mut outlet.flow, Flow::Shut) else {
             return true;
         };
-        if corked.len() >= MAX_CORKED {
+        let Some(corked) = corked.events() else {
             return false;
-        }
-        let known: HashSet<&ByteString> = missed.iter().map(|event| &event.offset).collect();
-        let mut last = missed
-            .last()
-            .map(|event| event.offset.clone())
-            .or_else(|| outlet.offset.take());
+        };
         for event in corked {
             match event {
                 Corked::Broadcast {
@@ -307,20 +300,53 @@ impl<D> Socket<D> {
                 Corked::Own(args) => packets.push(self.encode(&args, last.as_ref())),
             }
         }
+        let dismissed = outlet.dismissed.is_some();
+        if dismissed {
+            packets.push(self.encode_body(Body::Disconnect));
+        }
         if self.session.send_all(packets) == Sent::Dropped {
             return false;
         }
-        *outlet = Outlet {
-            offset: last,
-            flow: Flow::Open,
-        };
+        outlet.offset = last;
+        if !dismissed {
+            outlet.flow = Flow::Open;
+        }
         true
     }
 
     /// The socket has left its namespace: it is given nothing more, and no ack will come.
     pub(crate) fn shut(&self) {
         self.outlet.lock().flow = Flow::Shut;
-        self.acks.lock().pending.clear();
+        self.acks.lock().clear();
+    }
+
+    /// The server has the socket leave its namespace: after what it was given so far the client is told so. The layer above
+    /// its session is called to see to the rest. `false` where it has left already.
+    pub(crate) fn dismiss(&self, close: bool) -> bool {
+        {
+            let mut outlet = self.outlet.lock();
+            if outlet.dismissed.is_some() {
+                return false;
+            }
+            match outlet.flow {
+                // Told once the rest is.
+                Flow::Corked(_) => {}
+                Flow::Open => {
+                    self.session.send(self.encode_body(Body::Disconnect), false);
+                    outlet.flow = Flow::Shut;
+                }
+                Flow::Elsewhere | Flow::Shut => return false,
+            }
+            outlet.dismissed = Some(Dismissal { close });
+        }
+        self.acks.lock().clear();
+        self.session.call_layer();
+        true
+    }
+
+    /// Whether the server had it leave, and how.
+    pub(crate) fn dismissal(&self) -> Option<Dismissal> {
+        self.outlet.lock().dismissed
     }
 
     /// An event with `offset` as one more argument, where the socket can be recovered.
@@ -330,11 +356,11 @@ impl<D> Socket<D> {
             .encode_event(&self.nsp, args, offset.map(|offset| &**offset), None)
     }
 
-    fn packet(&self, body: Body) -> Packet {
-        Packet {
+    fn encode_body(&self, body: Body) -> Frames {
+        self.parser.encode(&Packet {
             nsp: self.nsp.clone(),
             body,
-        }
+        })
     }
 
     /// `{sid, pid?}`
@@ -347,18 +373,6 @@ impl<D> Socket<D> {
     }
 
     pub(crate) fn acknowledge(&self, id: u64, args: Vec<Value>) {
-        if let Some(waiting) = self.acks.lock().pending.remove(&id) {
-            // Who waited may have given up.
-            let _gone = waiting.send(args);
-        }
+        self.acks.lock().acknowledge(id, args);
     }
-}
-
-/// Keeps an event for later. One too many stays away: the socket is then not resumed.
-fn hold_back(corked: &mut Vec<Corked>, event: Corked) -> Sent {
-    if corked.len() >= MAX_CORKED {
-        return Sent::Dropped;
-    }
-    corked.push(event);
-    Sent::Queued
 }

@@ -8,10 +8,11 @@ use std::{
 use bytestring::ByteString;
 use carillon_protocol::id::Room;
 
-use crate::socket::Socket;
+use crate::{room_watch::RoomWatch, socket::Socket};
 
-#[derive(Debug)]
 pub(super) struct Rooms<D> {
+    nsp: ByteString,
+    watch: Option<Arc<dyn RoomWatch>>,
     sockets: HashMap<ByteString, Member<D>>,
     members: HashMap<Room, HashMap<ByteString, Arc<Socket<D>>>>,
 }
@@ -22,16 +23,25 @@ struct Member<D> {
     rooms: Vec<Room>,
 }
 
-impl<D> Default for Rooms<D> {
-    fn default() -> Self {
-        Self {
-            sockets: HashMap::new(),
-            members: HashMap::new(),
-        }
+impl<D> std::fmt::Debug for Rooms<D> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Rooms")
+            .field("nsp", &self.nsp)
+            .field("sockets", &self.sockets.len())
+            .finish_non_exhaustive()
     }
 }
 
 impl<D> Rooms<D> {
+    pub(super) fn new(nsp: ByteString, watch: Option<Arc<dyn RoomWatch>>) -> Self {
+        Self {
+            nsp,
+            watch,
+            sockets: HashMap::new(),
+            members: HashMap::new(),
+        }
+    }
+
     pub(super) fn attach(&mut self, socket: &Arc<Socket<D>>, rooms: Vec<Room>) -> bool {
         if self.sockets.contains_key(socket.id()) {
             return false;
@@ -43,6 +53,9 @@ impl<D> Rooms<D> {
                 rooms: Vec::new(),
             },
         );
+        if !self.members.contains_key(socket.room()) {
+            self.occupied(socket.room());
+        }
         for room in rooms {
             self.join(socket, room);
         }
@@ -61,6 +74,9 @@ impl<D> Rooms<D> {
         {
             self.remove_from(&room, socket.id());
         }
+        if !self.members.contains_key(socket.room()) {
+            self.vacated(socket.room());
+        }
     }
 
     pub(super) fn join(&mut self, socket: &Socket<D>, room: Room) {
@@ -75,6 +91,9 @@ impl<D> Rooms<D> {
         }
         let shared = Arc::clone(&member.socket);
         member.rooms.push(room.clone());
+        if !self.is_occupied(&room) {
+            self.occupied(&room);
+        }
         self.members
             .entry(room)
             .or_default()
@@ -121,6 +140,21 @@ impl<D> Rooms<D> {
         }
     }
 
+    pub(super) fn select(&self, rooms: &[Room], except: &[Room]) -> Vec<Arc<Socket<D>>> {
+        let mut selected = Vec::new();
+        self.for_each(rooms, except, |socket| selected.push(Arc::clone(socket)));
+        selected
+    }
+
+    pub(super) fn rooms(&self) -> Vec<Room> {
+        let own = self.sockets.values().map(|member| member.socket.room());
+        let shared = self
+            .members
+            .keys()
+            .filter(|room| !self.sockets.contains_key(room.as_str()));
+        own.chain(shared).cloned().collect()
+    }
+
     /// The entry of this very socket: a resumed session has the id of its predecessor.
     fn member(&self, socket: &Socket<D>) -> Option<&Member<D>> {
         self.sockets
@@ -152,6 +186,26 @@ impl<D> Rooms<D> {
         members.remove(socket_id);
         if members.is_empty() {
             self.members.remove(room);
+            if !self.is_occupied(room) {
+                self.vacated(room);
+            }
+        }
+    }
+
+    /// Whether any socket is in a room: by a join, or because it is its own.
+    fn is_occupied(&self, room: &Room) -> bool {
+        self.members.contains_key(room) || self.sockets.contains_key(room.as_str())
+    }
+
+    fn occupied(&self, room: &Room) {
+        if let Some(watch) = &self.watch {
+            watch.occupied(&self.nsp, room);
+        }
+    }
+
+    fn vacated(&self, room: &Room) {
+        if let Some(watch) = &self.watch {
+            watch.vacated(&self.nsp, room);
         }
     }
 }

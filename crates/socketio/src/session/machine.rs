@@ -3,109 +3,25 @@
 //! It knows the heartbeat, the polling rules, the upgrade and every way a session ends (Engine.IO v4, "Transports",
 //! "Upgrade" and "Heartbeat"). The session applies its outputs; transports and timers feed it.
 
+mod moving;
+
 use std::time::Duration;
 
 use carillon_protocol::engine::{Message, Packet};
 use smallvec::{SmallVec, smallvec};
 use tokio::time::Instant;
 
+use super::reason::{CloseReason, Transport};
 use crate::config::Config;
+use moving::Move;
+
+pub(crate) use moving::{Beat, Clock};
 
 /// How often a held poll is released while an upgrade is under way (engine.io 6, `socket.ts`).
 const UPGRADE_NOOP_INTERVAL: Duration = Duration::from_millis(100);
 
 /// How long a server that goes waits for a polling client to fetch what is left.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
-
-/// What carries a session's packets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Transport {
-    /// HTTP long-polling.
-    Polling,
-    /// WebSocket.
-    WebSocket,
-}
-
-impl Transport {
-    /// As the `transport` query parameter names it.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Polling => "polling",
-            Self::WebSocket => "websocket",
-        }
-    }
-}
-
-/// Why a session ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum CloseReason {
-    /// The client closed its transport, or the connection went.
-    TransportClose,
-    /// The client broke the transport's rules, or the connection failed.
-    TransportError,
-    /// No pong in time.
-    PingTimeout,
-    /// A packet that is none.
-    ParseError,
-    /// A message over the limit.
-    TooBig,
-    /// The layer above closed it: what came broke the rules of Socket.IO.
-    ForcedClose,
-    /// More waited for the client than may.
-    SlowConsumer,
-    /// No namespace was joined in time.
-    ConnectTimeout,
-    /// What it was opened with is no longer valid (an expired token).
-    Expired,
-    /// The same client came back on a new connection.
-    Superseded,
-    /// The server goes.
-    ServerShutdown,
-}
-
-impl CloseReason {
-    /// Every reason.
-    pub const ALL: [Self; 11] = [
-        Self::TransportClose,
-        Self::TransportError,
-        Self::PingTimeout,
-        Self::ParseError,
-        Self::TooBig,
-        Self::ForcedClose,
-        Self::SlowConsumer,
-        Self::ConnectTimeout,
-        Self::Expired,
-        Self::Superseded,
-        Self::ServerShutdown,
-    ];
-
-    /// As Socket.IO names it where it has a name; the others in the same style.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::TransportClose => "transport close",
-            Self::TransportError => "transport error",
-            Self::PingTimeout => "ping timeout",
-            Self::ParseError => "parse error",
-            Self::TooBig => "message too big",
-            Self::ForcedClose => "forced close",
-            Self::SlowConsumer => "slow consumer",
-            Self::ConnectTimeout => "connect timeout",
-            Self::Expired => "expired",
-            Self::Superseded => "superseded",
-            Self::ServerShutdown => "server shutting down",
-        }
-    }
-
-    /// Whether the client's side ended it, so that there is nothing left to tell it.
-    const fn is_clients(self) -> bool {
-        matches!(
-            self,
-            Self::TransportClose | Self::TransportError | Self::PingTimeout | Self::ParseError | Self::TooBig
-        )
-    }
-}
 
 /// What happened to a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,6 +32,8 @@ pub(crate) enum Input {
     PollAnswered,
     /// The held GET's connection went.
     PollAborted,
+    /// The held GET is to be answered, though there may be nothing for it.
+    ReleasePoll,
     /// A POST came.
     Post,
     /// The POST is answered.
@@ -134,6 +52,10 @@ pub(crate) enum Input {
     ProbePacket(Packet),
     /// The probing WebSocket went, or sent what is no packet.
     ProbeLost,
+    /// The upgrade packet came over the probing WebSocket, which is at another node.
+    Depart,
+    /// The session has come from another node, where its timers stood like this. What is still to come counts from `since`.
+    Arrived { clock: Clock, since: Instant },
     /// The session has joined a namespace.
     Joined,
     /// The session ends at this time, whatever else happens; `None` lifts it.
@@ -159,6 +81,8 @@ pub(crate) enum Output {
     AnswerProbe,
     /// The probing WebSocket is the transport now.
     Upgraded,
+    /// The session moves to the node of its probing WebSocket.
+    Departing,
     /// Close the probing WebSocket; the session stays.
     CloseProbe,
     /// The session has ended.
@@ -201,6 +125,8 @@ pub(crate) struct Machine {
     transport: Transport,
     heartbeat: Heartbeat,
     probe: Option<Probe>,
+    /// On its way from one node to another: its client is not heard meanwhile.
+    moving: Option<Move>,
     poll_held: bool,
     post_open: bool,
     join_until: Option<Instant>,
@@ -217,6 +143,7 @@ impl Machine {
                 ping_at: now + config.ping_interval,
             },
             probe: None,
+            moving: None,
             poll_held: false,
             post_open: false,
             join_until: config.connect_timeout.map(|timeout| now + timeout),
@@ -233,10 +160,18 @@ impl Machine {
         self.closed.is_some()
     }
 
+    /// Whether a WebSocket may begin an upgrade.
+    pub(crate) const fn takes_probe(&self) -> bool {
+        matches!(self.transport, Transport::Polling) && self.probe.is_none() && !self.is_closed()
+    }
+
     /// The time of the next `Tick`; `None` once there is nothing left to wait for.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         if let Some(linger) = self.closed {
             return linger;
+        }
+        if let Some(Move { until, .. }) = self.moving {
+            return [Some(until), self.expire_at].into_iter().flatten().min();
         }
         let heartbeat = match self.heartbeat {
             Heartbeat::Idle { ping_at } => ping_at,
@@ -262,6 +197,7 @@ impl Machine {
                 self.poll_held = false;
                 smallvec![]
             }
+            Input::ReleasePoll => self.release().into_iter().collect(),
             Input::Post if self.transport == Transport::WebSocket => smallvec![Output::Refuse],
             Input::Post if self.post_open => self.refuse_and_close(),
             Input::Post => {
@@ -286,6 +222,11 @@ impl Machine {
                 self.probe = None;
                 smallvec![]
             }
+            Input::Depart => self.depart(config, now),
+            Input::Arrived { clock, since } => {
+                self.arrive(clock, since, now);
+                smallvec![]
+            }
             Input::Joined => {
                 self.join_until = None;
                 smallvec![]
@@ -302,6 +243,8 @@ impl Machine {
     /// After its end a session refuses everything, but for the one poll that fetches what is left.
     fn handle_closed(&mut self, input: &Input, now: Instant) -> Outputs {
         match input {
+            // Nothing is left at the node that a session has gone from.
+            Input::Poll if self.transport == Transport::WebSocket => smallvec![Output::Refuse],
             Input::Poll if self.closed.flatten().is_some() && !self.poll_held => {
                 self.poll_held = true;
                 smallvec![]
@@ -379,7 +322,7 @@ impl Machine {
     }
 
     fn open_probe(&mut self, config: &Config, now: Instant) -> Outputs {
-        if self.transport == Transport::WebSocket || self.probe.is_some() {
+        if !self.takes_probe() {
             return smallvec![Output::Refuse];
         }
         self.probe = Some(Probe::Opened {
@@ -420,12 +363,16 @@ impl Machine {
         let flush = match reason {
             // What came before it was answered.
             CloseReason::ParseError => true,
-            CloseReason::SlowConsumer => false,
+            CloseReason::SlowConsumer | CloseReason::Moved => false,
             reason => !reason.is_clients(),
         };
-        // What is left for a polling client waits for its next GET, if none is held.
-        let lingers =
-            self.transport == Transport::Polling && !reason.is_clients() && reason != CloseReason::Superseded;
+        let lingers = match reason {
+            // A late request of its client finds here that it has been upgraded.
+            CloseReason::Moved => true,
+            CloseReason::Superseded => false,
+            // What is left for a polling client waits for its next GET, if none is held.
+            reason => self.transport == Transport::Polling && !reason.is_clients(),
+        };
         let grace = match reason {
             // A client that polls at all does so within that.
             CloseReason::ServerShutdown => config.close_grace.min(SHUTDOWN_GRACE),
@@ -443,6 +390,13 @@ impl Machine {
         let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
         if due(self.expire_at) {
             return self.close(CloseReason::Expired, config, now);
+        }
+        if let Some(Move { until, .. }) = self.moving {
+            return if until <= now {
+                self.close(CloseReason::TransportError, config, now)
+            } else {
+                smallvec![]
+            };
         }
         if due(self.join_until) {
             return self.close(CloseReason::ConnectTimeout, config, now);

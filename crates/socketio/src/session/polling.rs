@@ -6,7 +6,7 @@ use bytestring::ByteString;
 use carillon_protocol::engine::{Frame, Message, Packet, payload};
 use tokio::sync::mpsc;
 
-use super::{Application, Session, Transport, machine::Input};
+use super::{Application, CloseReason, HandOver, Session, Transport, machine::Input};
 
 /// A GET of a session. Dropped without an answer, it ends the session: the client's connection went.
 #[derive(Debug)]
@@ -200,22 +200,36 @@ async fn work_off(
 ) -> WorkEnd {
     loop {
         let changed = session.changed.notified();
-        let (taker, farewell) = {
+        if session.take_call() {
+            application.called().await;
+            continue;
+        }
+        let (hand_over, farewell) = {
             let mut state = session.state.lock();
             (state.hand_over.take(), state.farewell)
         };
+        if hand_over.is_some() {
+            inbox.close();
+        }
         // What was handed in before the end of the session, or before a WebSocket took over, comes first.
         while let Ok(work) = inbox.try_recv() {
             work_one(session, &mut *application, work).await;
         }
-        if let Some(taker) = taker {
-            // A WebSocket that is gone already takes nothing: the session ends below, or by its timers.
-            match taker.send(application) {
-                Ok(()) => return WorkEnd::HandedOver,
-                Err(back) => application = back,
+        if let Some(hand_over) = hand_over {
+            match hand_over {
+                // A WebSocket that is gone already takes nothing: the session ends below, or by its timers.
+                HandOver::Here(taker) => match taker.send(application) {
+                    Ok(()) => return WorkEnd::HandedOver,
+                    Err(back) => application = back,
+                },
+                // Who waited may have given up: the session then ends.
+                HandOver::Elsewhere(taker) => drop(application.depart().map(|layer| taker.send(layer))),
             }
         } else if let Some(farewell) = farewell {
-            application.closed(farewell.reason).await;
+            match farewell.reason {
+                CloseReason::Moved => application.moved().await,
+                reason => application.closed(reason).await,
+            }
             return WorkEnd::Closed;
         } else {
             tokio::select! {

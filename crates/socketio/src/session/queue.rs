@@ -62,6 +62,12 @@ impl Queue {
         self.frames.push_back(frame);
     }
 
+    /// Adds what waited in the queue of another node, where it fitted.
+    pub(crate) fn restore(&mut self, frames: Vec<Frame>) {
+        self.bytes += frames.iter().map(Frame::len).sum::<usize>();
+        self.frames.extend(frames);
+    }
+
     /// Moves up to `most` frames, oldest first, to the end of `batch`.
     pub(crate) fn take(&mut self, most: usize, batch: &mut impl Extend<Frame>) {
         let count = most.min(self.frames.len());

@@ -1,6 +1,6 @@
 //! The WebSocket transport: one task reads, writes and keeps the time; messages go to the layer above without a hop.
 
-use std::{pin::pin, sync::Arc};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use bytestring::ByteString;
@@ -8,7 +8,7 @@ use carillon_protocol::engine::{self, Frame, Message, Packet};
 use futures_util::{Stream, StreamExt};
 use tokio::sync::oneshot;
 
-use super::{Application, CloseReason, Effects, Session, machine::Input};
+use super::{Application, Call, CloseReason, Effects, Session, machine::Input};
 
 /// Close code for a message over the limit (RFC 6455, 7.4.1).
 const MESSAGE_TOO_BIG: u16 = 1009;
@@ -76,49 +76,48 @@ impl WebSocketLink {
         W: WebSocketSink,
     {
         let Self { session, role } = self;
-        let application = match role {
-            Role::Opened(application) => Some(Coming::Here(application)),
+        let coming = match role {
+            Role::Opened(application) => {
+                return serve(&session, async { Some(application) }, reader, writer).await;
+            }
             Role::Probe(number) => take_over(&session, number, &mut reader, &mut writer).await,
             Role::Refused => None,
         };
-        match application {
-            Some(application) => serve(&session, application, reader, writer).await,
-            None => {
-                let _late = tokio::time::timeout(session.config.close_grace, writer.close(None)).await;
-            }
+        match coming {
+            // The task of the polling session brings it once it has worked off what came before the upgrade.
+            Some(application) => serve(&session, async { application.await.ok() }, reader, writer).await,
+            None => close_unused(writer, session.config.close_grace).await,
         }
     }
 }
 
-/// Where the layer above is.
-enum Coming {
-    Here(Box<dyn Application>),
-    /// The task of the polling session brings it once it has worked off what came before the upgrade.
-    Later(oneshot::Receiver<Box<dyn Application>>),
+/// Closes a WebSocket that carries no session, without waiting for ever.
+pub(crate) async fn close_unused<W: WebSocketSink>(writer: W, grace: Duration) {
+    let _late = tokio::time::timeout(grace, writer.close(None)).await;
 }
 
 impl Session {
     /// Begins an upgrade, or what only looks like one.
     pub(crate) fn probe(self: &Arc<Self>) -> WebSocketLink {
-        let role = {
-            let mut state = self.state.lock();
-            if self.apply(&mut state, Input::Probe).refused {
-                Role::Refused
-            } else {
-                state.probe += 1;
-                Role::Probe(state.probe)
-            }
-        };
-        WebSocketLink::new(Arc::clone(self), role)
+        WebSocketLink::new(Arc::clone(self), self.begin_probe())
     }
 
-    fn is_probing(&self, number: u64) -> bool {
+    pub(super) fn begin_probe(&self) -> Role {
+        let mut state = self.state.lock();
+        if self.apply(&mut state, Input::Probe).refused {
+            return Role::Refused;
+        }
+        state.probe += 1;
+        Role::Probe(state.probe)
+    }
+
+    pub(super) fn is_probing(&self, number: u64) -> bool {
         let state = self.state.lock();
         state.probe == number && !state.machine.is_closed()
     }
 
     /// An input of the probing WebSocket with this number; none once that one is over.
-    fn probe_input(&self, number: u64, input: Input) -> Effects {
+    pub(super) fn probe_input(&self, number: u64, input: Input) -> Effects {
         let mut state = self.state.lock();
         if state.probe == number {
             self.apply(&mut state, input)
@@ -129,7 +128,12 @@ impl Session {
 }
 
 /// The upgrade: `2probe`, `3probe`, `5`; then the layer above moves here from the task of the polling session.
-async fn take_over<R, W>(session: &Session, number: u64, reader: &mut R, writer: &mut W) -> Option<Coming>
+async fn take_over<R, W>(
+    session: &Session,
+    number: u64,
+    reader: &mut R,
+    writer: &mut W,
+) -> Option<oneshot::Receiver<Box<dyn Application>>>
 where
     R: Stream<Item = Incoming> + Unpin,
     W: WebSocketSink,
@@ -143,13 +147,10 @@ where
             incoming = reader.next() => incoming,
             () = changed => continue,
         };
-        let packet = match incoming {
-            Some(Incoming::Text(text)) => engine::decode_text(&text).ok(),
-            Some(Incoming::Binary(_) | Incoming::TooBig | Incoming::Invalid) | None => None,
-        };
+        let packet = probe_packet(incoming);
         let effects = session.probe_input(number, packet.map_or(Input::ProbeLost, Input::ProbePacket));
-        if let Some(application) = effects.application {
-            return Some(Coming::Later(application));
+        if effects.application.is_some() {
+            return effects.application;
         }
         if !effects.answer_probe || !writer.send(Frame::PONG_PROBE).await {
             session.probe_input(number, Input::ProbeLost);
@@ -158,19 +159,27 @@ where
     }
 }
 
+/// What comes over a WebSocket that carries no session yet; `None` where it is no packet, or the WebSocket went.
+pub(crate) fn probe_packet(incoming: Option<Incoming>) -> Option<Packet> {
+    match incoming {
+        Some(Incoming::Text(text)) => engine::decode_text(&text).ok(),
+        Some(Incoming::Binary(_) | Incoming::TooBig | Incoming::Invalid) | None => None,
+    }
+}
+
 /// The session's life over WebSocket. It writes and keeps the time even while the layer above is busy, or on its way.
-async fn serve<R, W>(session: &Session, application: Coming, reader: R, writer: W)
-where
+pub(crate) async fn serve<R, W>(
+    session: &Session,
+    coming: impl Future<Output = Option<Box<dyn Application>>>,
+    reader: R,
+    writer: W,
+) where
     R: Stream<Item = Incoming> + Unpin,
     W: WebSocketSink,
 {
     let reading = async {
-        let mut application = match application {
-            Coming::Here(application) => application,
-            Coming::Later(application) => match application.await {
-                Ok(application) => application,
-                Err(_gone) => return session.close(CloseReason::TransportError),
-            },
+        let Some(mut application) = coming.await else {
+            return session.close(CloseReason::TransportError);
         };
         let reason = read(session, &mut *application, reader).await;
         application.closed(reason).await;
@@ -182,11 +191,18 @@ async fn read<R>(session: &Session, application: &mut dyn Application, mut reade
 where
     R: Stream<Item = Incoming> + Unpin,
 {
-    let mut ended = pin!(session.ended());
+    let mut call = pin!(session.call());
     loop {
         let incoming = tokio::select! {
             biased;
-            reason = &mut ended => return reason,
+            called = &mut call => match called {
+                Call::Ended(reason) => return reason,
+                Call::Layer => {
+                    call.set(session.call());
+                    application.called().await;
+                    continue;
+                }
+            },
             incoming = reader.next() => incoming,
         };
         let input = match incoming {
@@ -235,8 +251,6 @@ async fn write<W: WebSocketSink>(session: &Session, mut writer: W) {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::{Config, Counters, Handshake, Transport};
 

@@ -6,17 +6,21 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use async_trait::async_trait;
 use bytestring::ByteString;
 use carillon_protocol::{adapter::Broadcast, id::Room, value::Value};
 use carillon_socketio::{
-    Admission, Config, ConnectRequest, Counters, DisconnectReason, Engine, Handler, Handshake, Hub,
+    Admission, Arriving, Config, ConnectRequest, Counters, DisconnectReason, Engine, Handler, Handshake, Hub,
     MissedEvent, RecoveryState, Refusal, Session, Socket, SocketIo,
 };
 use parking_lot::Mutex;
-use tokio::sync::{Notify, Semaphore};
+use tokio::{
+    sync::{Notify, Semaphore},
+    time::sleep,
+};
 use tokio_util::task::TaskTracker;
 
 use crate::{
@@ -29,7 +33,9 @@ pub(crate) type TestSocket = Arc<Socket<Value>>;
 /// Serves `/` and `/chat`.
 ///
 /// `auth`: `refuse` (a message), `rooms` (names), `recoverable` (a bool).
-/// Events: `echo` answers its arguments; `join` and `leave` take a room; `emit` sends its arguments back as an event.
+/// A socket with `stays` does not move to another node, one with `unwelcome` may not come.
+/// Events: `echo` answers its arguments; `join` and `leave` take a room; `emit` sends its arguments back as an event;
+/// `slow` takes so many milliseconds.
 pub(crate) struct TestApp {
     hub: Arc<Hub<Value>>,
     log: Mutex<Vec<String>>,
@@ -138,6 +144,7 @@ impl Handler<Value> for TestApp {
             "join" => self.hub.join(socket, room(&first)),
             "leave" => self.hub.leave(socket, &room(&first)),
             "emit" => drop(socket.emit(rest)),
+            "slow" => sleep(Duration::from_millis(first.parse().unwrap())).await,
             _ => {}
         }
         self.record(format!("event {name}"));
@@ -151,13 +158,39 @@ impl Handler<Value> for TestApp {
         );
         self.record(format!("disconnected {}: {}", socket.nsp(), reason.as_str()));
     }
+
+    fn depart(&self, socket: &TestSocket) -> Option<Value> {
+        socket
+            .data()
+            .get("stays")
+            .is_none()
+            .then(|| socket.data().clone())
+    }
+
+    fn arrive(&self, arriving: Arriving<'_>) -> Option<Value> {
+        self.record(format!("arrive {} {}", arriving.nsp, arriving.handshake.address));
+        let welcome = arriving.data.get("unwelcome").is_none();
+        welcome.then_some(arriving.data)
+    }
+
+    async fn arrived(&self, socket: &TestSocket) {
+        self.record(format!("arrived {}", socket.nsp()));
+    }
+
+    async fn handed_over(&self, socket: &TestSocket) {
+        assert!(
+            self.hub.rooms_of(socket).is_empty(),
+            "a socket that is gone is in no room"
+        );
+        self.record(format!("handed over {}", socket.nsp()));
+    }
 }
 
 pub(crate) struct App {
     pub(crate) engine: Arc<Engine>,
     pub(crate) hub: Arc<Hub<Value>>,
     pub(crate) handler: Arc<TestApp>,
-    tasks: TaskTracker,
+    pub(crate) tasks: TaskTracker,
 }
 
 impl App {

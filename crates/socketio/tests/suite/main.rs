@@ -7,15 +7,27 @@ mod application;
 #[cfg(test)]
 mod delivery;
 #[cfg(test)]
+mod dismissal;
+#[cfg(test)]
 mod endings;
+#[cfg(test)]
+mod hand_over;
 #[cfg(test)]
 mod namespaces;
 #[cfg(test)]
+mod official;
+#[cfg(test)]
 mod polling;
+#[cfg(test)]
+mod questions;
 #[cfg(test)]
 mod recorder;
 #[cfg(test)]
 mod recovery;
+#[cfg(test)]
+mod remote;
+#[cfg(test)]
+mod room_watch;
 #[cfg(test)]
 mod slow;
 #[cfg(test)]

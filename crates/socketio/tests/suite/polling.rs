@@ -262,3 +262,21 @@ async fn a_get_that_is_given_up_ends_the_session() {
         [Entry::Closed(CloseReason::TransportError)]
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_held_poll_is_released_on_demand_and_none_that_is_not_there() {
+    let server = Server::new(quiet());
+    let session = server.open_polling();
+    session.release_poll();
+
+    let poll = session.poll().unwrap();
+    assert!(
+        tokio::time::timeout(std::time::Duration::from_secs(1), async {
+            tokio::join!(poll.payload(), async { session.release_poll() }).0
+        })
+        .await
+        .is_ok_and(|payload| payload.unwrap() == "6")
+    );
+    session.send(packet("4a"), false);
+    assert_eq!(get(&session).await, "4a");
+}

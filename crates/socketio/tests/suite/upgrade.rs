@@ -51,6 +51,22 @@ async fn releases_the_held_get_and_moves_everything() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn only_a_polling_session_that_is_not_being_probed_takes_an_upgrade() {
+    let server = Server::new(quiet());
+    let session = server.open_polling();
+    assert!(session.takes_upgrade());
+    let (mut client, _task) = server.probe(&session);
+    assert!(!session.takes_upgrade());
+    client.send("5").await;
+    client.rest().await;
+    assert!(session.takes_upgrade());
+    session.close(CloseReason::ForcedClose);
+    assert!(!session.takes_upgrade());
+    let (session, _client, _task) = upgraded(&server).await;
+    assert!(!session.takes_upgrade());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_get_during_the_upgrade_is_released_within_100_ms() {
     let server = Server::new(quiet());
     let session = server.open_polling();

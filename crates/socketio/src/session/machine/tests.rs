@@ -2,6 +2,7 @@
 
 mod ends;
 mod heartbeat;
+mod moves;
 mod random;
 mod requests;
 mod upgrade;

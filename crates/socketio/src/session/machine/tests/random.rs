@@ -32,6 +32,8 @@ fn any_input() -> impl Strategy<Value = Input> {
         2 => Just(ping_probe()),
         4 => any_packet().prop_map(Input::ProbePacket),
         1 => Just(Input::ProbeLost),
+        1 => Just(Input::Depart),
+        1 => Just(Input::ReleasePoll),
         1 => Just(Input::Joined),
         1 => Just(Input::ExpireAt(None)),
         1 => proptest::sample::select(&CloseReason::ALL[..]).prop_map(Input::Close),
@@ -55,7 +57,7 @@ proptest! {
             for output in run.handle(now, input) {
                 match output {
                     Output::Closed(_) => closed += 1,
-                    Output::Upgraded => upgraded += 1,
+                    Output::Upgraded | Output::Departing => upgraded += 1,
                     Output::Forget => forgotten += 1,
                     Output::Refuse => {}
                     output => prop_assert_eq!(closed, 0, "{:?} after the end", output),
