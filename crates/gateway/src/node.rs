@@ -1,69 +1,41 @@
 //! The composition root: a node is put together here, served, and taken down in order.
 
+mod backends;
+mod frame;
+mod housekeeping;
+mod servers;
+mod states;
+
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use actix_web::{
-    App, HttpServer,
-    dev::{Server, ServerHandle},
-    middleware::{Condition, from_fn},
-    web,
-};
+use actix_web::{dev::ServerHandle, web};
 use anyhow::Context as _;
-use carillon_backplane::local::{LocalBackplane, LogBounds};
-use carillon_socketio::{CloseReason, Config, Counters, Engine, Hub, SocketIo, Transport, random_id};
-use carillon_store::{
-    Store,
-    sqlite::{SqliteOptions, SqliteStore},
-};
+use carillon_socketio::{CloseReason, Engine};
+use carillon_store::Store;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    auth::{self, Jwks, Verifier},
-    clock::{Clock, SystemClock},
-    cluster::Receiver,
-    events::Events,
-    http::{
-        cors, count,
-        dev::{self, DevTokens},
-        engineio::{self, Endpoint},
-        error,
-        health::{self, Health, Readiness, Stage},
-        origin::Origins,
-        rest::{self, Rest},
-    },
-    limits::Limits,
+    cluster::forwarding::Forwarding,
+    http::{dev::DevTokens, engineio::Endpoint, health::Stage, rest::Rest},
     services::Services,
     settings::Settings,
-    sockets::Sockets,
-    telemetry::{Metrics, Totals},
 };
+use backends::Joint;
+use frame::{Frame, Service};
+use housekeeping::Housekeeping;
+use servers::{Listeners, Parts};
 
-/// The database's file in the data folder.
-const DATABASE_FILE: &str = "carillon.db";
-/// Longer than the idle time of any usual balancer, so that none of them finds a connection closed.
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
-/// How long a client may take to send the head of a request.
-const REQUEST_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a node that drains is seen not to be ready before it sends its clients away.
 const DRAIN_NOTICE: Duration = Duration::from_millis(250);
-/// How long idle connections are waited for at the end, in seconds.
-const SHUTDOWN_SECONDS: u64 = 1;
-/// How often old notifications are looked for.
-const CLEANUP_INTERVAL: Duration = Duration::from_secs(60 * 60);
-/// How often the limiters forget who has been quiet.
-const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
 
 /// A node that serves.
 pub struct Node {
+    frame: Frame,
+    services: Arc<Services>,
     store: Arc<dyn Store>,
+    joint: Joint,
     engine: Arc<Engine>,
-    readiness: Arc<Readiness>,
-    /// The tasks of sessions.
-    sessions: TaskTracker,
-    /// All others.
-    tasks: TaskTracker,
-    stopping: CancellationToken,
+    forwarding: Arc<Forwarding>,
     servers: Vec<ServerHandle>,
     address: SocketAddr,
     drain_timeout: Duration,
@@ -77,131 +49,97 @@ impl std::fmt::Debug for Node {
     }
 }
 
-/// The parts that requests are served with; shared by all workers.
-#[derive(Clone)]
-struct Parts {
-    rest: web::Data<Rest>,
-    health: web::Data<Health>,
-    endpoint: web::Data<Endpoint>,
-    origins: web::Data<Origins>,
-    metrics: web::Data<Metrics>,
-    dev_tokens: Option<web::Data<DevTokens>>,
-}
-
 impl Node {
-    /// Puts a node together and begins to serve.
+    /// Puts a node together and begins to serve. `listening` is told the address, before the servers that the node depends
+    /// on are waited for; while it waits it is alive and not ready.
     ///
     /// # Errors
     /// Where the store cannot be opened, a port is taken, or the built-in cryptography does not work.
-    pub fn start(settings: &Settings) -> anyhow::Result<Self> {
-        for warning in auth::warnings(&settings.auth) {
-            tracing::warn!("{warning}");
+    pub async fn start(settings: &Settings, listening: impl FnOnce(SocketAddr)) -> anyhow::Result<Self> {
+        let frame = Frame::new(settings)?;
+        let health = web::Data::new(frame.health());
+        let origins = web::Data::new(settings.origins.clone());
+        let listeners = Listeners::bind(settings)?;
+        let address = listeners.address()?;
+        let internal = listeners.serve_internal(&health)?;
+        let mut servers: Vec<_> = internal
+            .into_iter()
+            .map(|server| servers::spawn(server, &frame.tasks))
+            .collect();
+
+        let waiting = if backends::is_self_contained(settings) {
+            None
+        } else {
+            let server = listeners.serve_waiting(&health, &origins)?;
+            Some(servers::spawn(server, &frame.tasks))
+        };
+        let mut listening = Some(listening);
+        if waiting.is_some()
+            && let Some(listening) = listening.take()
+        {
+            listening(address);
         }
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-        let (sessions, tasks) = (TaskTracker::new(), TaskTracker::new());
-        let path = settings.data_dir.join(DATABASE_FILE);
-        let store: Arc<dyn Store> = Arc::new(
-            SqliteStore::open(&path, &SqliteOptions::default()).context("the store cannot be opened")?,
-        );
-        let backplane = Arc::new(LocalBackplane::new(
-            &random_id(),
-            settings.recovery_window,
-            LogBounds::default(),
-        ));
-        let verifier = Arc::new(Verifier::new(&settings.auth, Arc::clone(&clock))?);
-        let jwks = verifier.jwks().cloned();
-        let limits = Arc::new(Limits::new(&settings.limits));
-        let metrics = Arc::new(Metrics::new()?);
-        let services = Arc::new(Services::new(
-            Arc::clone(&store),
-            backplane.clone(),
-            Arc::clone(&clock),
-            settings.presence,
-            tasks.clone(),
-        ));
+        let store = backends::open_store(settings).await?;
+        frame.states.has_store();
+        let joint = Joint::open(settings).await;
+        let service = frame.assemble(settings, &store, &joint).await;
 
-        let counters = Arc::new(Counters::default());
-        let hub = Arc::new(Hub::new(Arc::clone(&counters)));
-        backplane.join(Arc::new(Receiver(Arc::clone(&hub))));
-        let sockets = Sockets {
-            hub: Arc::clone(&hub),
-            backplane,
-            events: Events::new(
-                Arc::clone(&services),
-                Arc::clone(&clock),
-                limits.clone(),
-                verifier.clone(),
-                settings.shows_details(),
-            ),
-            services: Arc::clone(&services),
-            verifier: Arc::clone(&verifier),
-            limits: Arc::clone(&limits),
-            clock: Arc::clone(&clock),
-            metrics: Arc::clone(&metrics),
-        };
-        let config = Config {
-            ping_interval: settings.ping_interval,
-            ping_timeout: settings.ping_timeout,
-            ..Config::default()
-        };
-        let socket_io = Arc::new(SocketIo::new(hub, Arc::new(sockets)));
-        let engine = Arc::new(Engine::new(
-            config,
-            socket_io,
-            Arc::clone(&counters),
-            sessions.clone(),
-        ));
-
-        let readiness = Arc::new(Readiness::default());
-        let origins = settings.origins.clone();
-        let (scraped, counted, rendered) =
-            (Arc::clone(&readiness), Arc::clone(&limits), Arc::clone(&metrics));
+        let Service {
+            services,
+            engine,
+            forwarding,
+            hand_over,
+        } = service;
         let parts = Parts {
             rest: web::Data::new(Rest {
                 services: Arc::clone(&services),
-                verifier,
-                limits: limits.clone(),
+                verifier: frame.verifier.clone(),
+                limits: frame.limits.clone(),
                 development: settings.shows_details(),
             }),
-            health: web::Data::new(Health {
-                readiness: Arc::clone(&readiness),
-                parts: Arc::new(|| vec![("store", "up"), ("backplane", "up")]),
-                metrics: Arc::new(move || rendered.render(&totals(&counters, &counted, &scraped))),
-            }),
+            health,
             endpoint: web::Data::new(Endpoint {
                 engine: Arc::clone(&engine),
-                origins: origins.clone(),
-                readiness: Arc::clone(&readiness),
-                quota: limits.clone(),
+                origins: settings.origins.clone(),
+                readiness: Arc::clone(&frame.readiness),
+                quota: frame.limits.clone(),
+                forwarding: Arc::clone(&forwarding),
+                hand_over,
             }),
-            origins: web::Data::new(origins),
-            metrics: web::Data::from(Arc::clone(&metrics)),
+            origins,
+            metrics: web::Data::from(Arc::clone(&frame.metrics)),
             dev_tokens: settings
                 .dev
-                .then(|| web::Data::new(DevTokens::new(settings.auth.clone(), clock))),
+                .then(|| web::Data::new(DevTokens::new(settings.auth.clone(), Arc::clone(&frame.clock)))),
         };
-        let stopping = CancellationToken::new();
-        let (addresses, servers) = serve(settings, &parts)?;
-        let address = addresses.first().copied().context("no address to listen on")?;
-        let mut handles = Vec::new();
-        for server in servers {
-            handles.push(server.handle());
-            tasks.spawn(server);
+        let clients = listeners.serve_clients(settings, parts)?;
+        servers.insert(0, servers::spawn(clients, &frame.tasks));
+        if let Some(waiting) = waiting {
+            waiting.stop(true).await;
         }
-        spawn_housekeeping(settings, &tasks, &stopping, services, limits, jwks);
-        readiness.advance(Stage::Ready);
+        let housekeeping = Housekeeping {
+            services: Arc::clone(&services),
+            limits: Arc::clone(&frame.limits),
+            jwks: frame.verifier.jwks().cloned(),
+            store: Arc::clone(&store),
+            states: Arc::clone(&frame.states),
+        };
+        housekeeping.spawn(settings, &frame.tasks, &frame.stopping);
+        frame.readiness.advance(Stage::Ready);
         tracing::info!(%address, "ready");
-        let drain_timeout = settings.drain_timeout;
+        if let Some(listening) = listening {
+            listening(address);
+        }
         Ok(Self {
+            frame,
+            services,
             store,
+            joint,
             engine,
-            readiness,
-            sessions,
-            tasks,
-            stopping,
-            servers: handles,
+            forwarding,
+            servers,
             address,
-            drain_timeout,
+            drain_timeout: settings.drain_timeout,
         })
     }
 
@@ -211,39 +149,48 @@ impl Node {
         self.address
     }
 
-    /// Takes the node down: no new clients, transports closed (their clients go elsewhere and come back), what is
-    /// accepted made durable.
+    /// Takes the node down: no new clients, transports closed (their clients go elsewhere and come back), the cluster left,
+    /// what is accepted made durable.
     ///
     /// # Errors
     /// Where the store cannot be flushed.
     pub async fn drain(self) -> anyhow::Result<()> {
         tracing::info!("draining");
-        self.readiness.advance(Stage::Draining);
-        self.stopping.cancel();
+        let Frame {
+            readiness,
+            sessions,
+            tasks,
+            stopping,
+            left,
+            ..
+        } = self.frame;
+        readiness.advance(Stage::Draining);
+        stopping.cancel();
+        self.services.presence.drain();
         if self.engine.counters().live() > 0 {
             // Who asks whether the node is ready learns that it is not before its clients come back.
             tokio::time::sleep(DRAIN_NOTICE).await;
         }
         self.engine.close_all(CloseReason::ServerShutdown);
-        self.sessions.close();
-        if tokio::time::timeout(self.drain_timeout, self.sessions.wait())
+        sessions.close();
+        if tokio::time::timeout(self.drain_timeout, sessions.wait())
             .await
             .is_err()
         {
-            tracing::warn!(
-                left = self.sessions.len(),
-                "not every client took its leave in time"
-            );
+            tracing::warn!(left = sessions.len(), "not every client took its leave in time");
         }
+        self.forwarding.let_go().await;
+        self.joint.leave().await;
+        left.cancel();
         for server in &self.servers {
             server.stop(true).await;
         }
-        self.tasks.close();
-        if tokio::time::timeout(self.drain_timeout, self.tasks.wait())
+        tasks.close();
+        if tokio::time::timeout(self.drain_timeout, tasks.wait())
             .await
             .is_err()
         {
-            tracing::warn!(tasks = self.tasks.len(), "not every task ended in time");
+            tracing::warn!(tasks = tasks.len(), "not every task ended in time");
         }
         self.store.flush().await.context("the store cannot be flushed")?;
         tracing::info!("drained");
@@ -251,138 +198,24 @@ impl Node {
     }
 }
 
-/// Serves until SIGTERM or SIGINT, then drains. `started` is told the address.
+/// Serves until SIGTERM or SIGINT, then drains. `listening` is told the address.
 ///
 /// # Errors
 /// Those of [`Node::start`] and [`Node::drain`].
-pub async fn run(settings: &Settings, started: impl FnOnce(SocketAddr)) -> anyhow::Result<()> {
+pub async fn run(settings: &Settings, listening: impl FnOnce(SocketAddr)) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let node = Node::start(settings)?;
-    started(node.address());
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    node.drain().await
-}
-
-/// The servers, and where they listen: that for clients first.
-fn serve(settings: &Settings, parts: &Parts) -> anyhow::Result<(Vec<SocketAddr>, Vec<Server>)> {
-    let is_internal_apart = settings.internal_port.is_some();
-    let client_parts = parts.clone();
-    let clients = HttpServer::new(move || {
-        let Parts {
-            rest,
-            health,
-            endpoint,
-            origins,
-            metrics,
-            dev_tokens,
-        } = client_parts.clone();
-        let is_dev = dev_tokens.is_some();
-        App::new()
-            .app_data(rest)
-            .app_data(health)
-            .app_data(origins)
-            .app_data(metrics)
-            .configure(|cfg| engineio::configure(cfg, engineio::PREFIX, endpoint))
-            .service(web::scope("").wrap(from_fn(error::json_errors)).configure(|cfg| {
-                if !is_internal_apart {
-                    health::configure(cfg);
-                }
-                if let Some(tokens) = dev_tokens {
-                    dev::configure(cfg, tokens);
-                }
-                rest::configure(cfg);
-            }))
-            .wrap(from_fn(cors::cors))
-            .wrap(Condition::new(is_dev, from_fn(dev::guard)))
-            .wrap(from_fn(count::responses))
-    })
-    .workers(settings.workers)
-    .shutdown_timeout(SHUTDOWN_SECONDS)
-    .keep_alive(KEEP_ALIVE)
-    .client_request_timeout(REQUEST_HEAD_TIMEOUT)
-    .h1_allow_half_closed(false)
-    .disable_signals()
-    .bind((settings.bind, settings.port))
-    .with_context(|| format!("cannot listen on {}:{}", settings.bind, settings.port))?;
-    let mut addresses = clients.addrs();
-    let mut servers = vec![clients.run()];
-    if let Some(port) = settings.internal_port {
-        let health = parts.health.clone();
-        let internal = HttpServer::new(move || {
-            App::new()
-                .app_data(health.clone())
-                .wrap(from_fn(error::json_errors))
-                .configure(health::configure)
-        })
-        .workers(1)
-        .disable_signals()
-        .bind((settings.bind, port))
-        .with_context(|| format!("cannot listen on {}:{port}", settings.bind))?;
-        addresses.extend(internal.addrs());
-        servers.push(internal.run());
-    }
-    Ok((addresses, servers))
-}
-
-/// What is done now and then: old notifications deleted, the key set looked at, limiters cleared of who has been
-/// quiet.
-fn spawn_housekeeping(
-    settings: &Settings,
-    tasks: &TaskTracker,
-    stopping: &CancellationToken,
-    services: Arc<Services>,
-    limits: Arc<Limits>,
-    jwks: Option<Arc<Jwks>>,
-) {
-    if let Some(jwks) = jwks {
-        let stopping = stopping.clone();
-        tasks.spawn(async move { stopping.run_until_cancelled(jwks.keep_fresh()).await });
-    }
-    let days = settings.notification_days;
-    if days > 0 {
-        let stopping = stopping.clone();
-        tasks.spawn(async move {
-            let mut due = tokio::time::interval(CLEANUP_INTERVAL);
-            while stopping.run_until_cancelled(due.tick()).await.is_some() {
-                match services.notifications.clean_up(days).await {
-                    Ok(0) => {}
-                    Ok(count) => tracing::info!(count, "old notifications deleted"),
-                    Err(problem) => tracing::warn!(%problem, "old notifications not deleted"),
-                }
-            }
-        });
-    }
-    let stopping = stopping.clone();
-    tasks.spawn(async move {
-        let mut due = tokio::time::interval(SWEEP_INTERVAL);
-        while stopping.run_until_cancelled(due.tick()).await.is_some() {
-            limits.sweep();
+    let mut told_to_stop = std::pin::pin!(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
         }
     });
-}
-
-/// What the other parts have counted, for a scrape.
-fn totals(counters: &Counters, limits: &Limits, readiness: &Readiness) -> Totals {
-    Totals {
-        connections: counters.live(),
-        opened: [Transport::Polling, Transport::WebSocket]
-            .map(|transport| (transport.as_str(), counters.opened_by(transport)))
-            .to_vec(),
-        closed: counters
-            .closed_by_reason()
-            .map(|(reason, count)| (reason.as_str(), count))
-            .collect(),
-        upgraded: counters.upgraded(),
-        delivered: counters.delivered(),
-        dropped: counters.dropped(),
-        rate_limited: limits
-            .refused()
-            .map(|(limit, count)| (limit.as_str(), count))
-            .collect(),
-        ready: readiness.stage() == Stage::Ready,
-    }
+    let node = tokio::select! {
+        node = Node::start(settings, listening) => node?,
+        // It has no client and nothing that is not durable.
+        () = &mut told_to_stop => return Ok(()),
+    };
+    told_to_stop.await;
+    node.drain().await
 }

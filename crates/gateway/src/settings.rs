@@ -18,6 +18,7 @@ use std::{
     time::Duration,
 };
 
+use carillon_backplane::redis::Wire;
 use secrecy::SecretString;
 
 use crate::{
@@ -47,8 +48,10 @@ pub struct Settings {
     pub node_env: String,
     /// `FRONTEND_URL`: origins of pages that may connect, beside the node's own; `*` is any. Default: none.
     pub origins: Origins,
-    /// `CARILLON_DATA_DIR`: the folder of the database and the development secret. Default: `./data`.
+    /// `CARILLON_DATA_DIR`: the folder of the embedded database and the development secret. Default: `./data`.
     pub data_dir: PathBuf,
+    /// `MONGODB_URI`: the MongoDB that holds the history. Default: none, the embedded database does.
+    pub mongodb_uri: Option<SecretString>,
     /// `CARILLON_NOTIFICATION_DAYS`: days after which a notification is deleted; 0 keeps all. Default: 90.
     pub notification_days: u32,
     /// `SOCKET_PING_INTERVAL`: time between pings. Default: 25 s.
@@ -61,12 +64,30 @@ pub struct Settings {
     pub drain_timeout: Duration,
     /// `CARILLON_PRESENCE`: who learns who is online. Default: all.
     pub presence: Scope,
+    /// What makes the node one of several.
+    pub cluster: ClusterSettings,
     /// How much one user or address may do.
     pub limits: LimitSettings,
     /// Whose tokens are believed.
     pub auth: AuthSettings,
     /// What is logged, and how.
     pub log: LogSettings,
+}
+
+/// What makes the node one of several.
+#[derive(Debug, Clone)]
+pub struct ClusterSettings {
+    /// `REDIS_URL`: the Redis that joins the nodes. Default: none, the node is alone.
+    pub redis_url: Option<SecretString>,
+    /// `CARILLON_REDIS_KEY`: what channels in Redis begin with, as Node's adapter has it. Default: `socket.io`.
+    pub redis_key: String,
+    /// `CARILLON_REDIS_WIRE`: which of Node's adapters is spoken. Default: classic.
+    pub redis_wire: Wire,
+    /// `CARILLON_CLUSTER_SECRET`: what nodes seal their messages and session ids with. Default: one that the first node
+    /// puts into Redis.
+    pub secret: Option<SecretString>,
+    /// `CARILLON_LEASE`: the silence after which a node is dead. Default: 5 s.
+    pub lease: Duration,
 }
 
 /// How much one user or address may do on this node.
@@ -144,18 +165,32 @@ impl Default for Settings {
             node_env: String::from("production"),
             origins: Origins::default(),
             data_dir: PathBuf::from("./data"),
+            mongodb_uri: None,
             notification_days: 90,
             ping_interval: Duration::from_secs(25),
             ping_timeout: Duration::from_secs(60),
             recovery_window: Duration::from_secs(120),
             drain_timeout: Duration::from_secs(15),
             presence: Scope::All,
+            cluster: ClusterSettings::default(),
             limits: LimitSettings::default(),
             auth: AuthSettings::default(),
             log: LogSettings {
                 filter: String::from("info"),
                 format: LogFormat::Text,
             },
+        }
+    }
+}
+
+impl Default for ClusterSettings {
+    fn default() -> Self {
+        Self {
+            redis_url: None,
+            redis_key: String::from("socket.io"),
+            redis_wire: Wire::Classic,
+            secret: None,
+            lease: Duration::from_secs(5),
         }
     }
 }
@@ -237,6 +272,12 @@ impl Settings {
             .is_some_and(|port| port != 0 && port == self.port)
         {
             return Err(SettingsError::SamePort { port: self.port });
+        }
+        if self.cluster.redis_url.is_some() && self.mongodb_uri.is_none() {
+            return Err(SettingsError::RedisAlone);
+        }
+        if self.cluster.secret.is_some() && self.cluster.redis_url.is_none() {
+            return Err(SettingsError::SecretAlone);
         }
         let auth = &self.auth;
         let has_key = auth.secret.is_some() || !auth.public_keys.is_empty() || auth.jwks.is_some();

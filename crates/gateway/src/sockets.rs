@@ -1,9 +1,12 @@
 //! The application over Socket.IO: admits clients, keeps what recovers them, carries out what events answer.
 
+mod peer;
+mod sessions;
+
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use carillon_backplane::{Backplane, SessionRecord};
+use carillon_backplane::Backplane;
 use carillon_protocol::{
     id::{Room, UserId},
     problem::Code,
@@ -11,10 +14,9 @@ use carillon_protocol::{
     value::Value,
 };
 use carillon_socketio::{
-    Admission, ConnectRequest, DisconnectReason, Handler, Hub, MissedEvent, RecoveryState, Refusal,
-    ResumeRequest, Socket, random_id,
+    Admission, Arriving, ConnectRequest, DisconnectReason, Handler, Hub, MissedEvent, RecoveryState, Refusal,
+    Socket, random_id,
 };
-use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::{
@@ -27,39 +29,12 @@ use crate::{
     telemetry::Metrics,
 };
 
+pub use peer::Peer;
+
+use peer::Packed;
+
 /// The one namespace that is served.
-const NAMESPACE: &str = "/";
-
-/// How long after a session was resumed it cannot be taken from a connection that lives.
-const RIVAL_WINDOW: Duration = Duration::from_secs(10);
-
-/// What is kept with each socket.
-#[derive(Debug)]
-pub struct Peer {
-    user: UserId,
-    /// When its token expires, as far as the connection goes by it.
-    expires_at: Option<Timestamp>,
-    /// When it took over the session of an earlier connection.
-    resumed_at: Option<Instant>,
-    /// Its place among the connections of its user and address; given back when another connection takes over.
-    slot: Mutex<Option<ConnectionSlot>>,
-}
-
-impl Peer {
-    /// Gives its place back: another connection takes over, and with it the session's record.
-    fn supersede(&self) {
-        self.slot.lock().take();
-    }
-
-    /// Whether it took the session over a moment ago: who asks for the same one now is a rival, not its return.
-    fn has_just_resumed(&self) -> bool {
-        self.resumed_at.is_some_and(|at| at.elapsed() < RIVAL_WINDOW)
-    }
-
-    fn is_superseded(&self) -> bool {
-        self.slot.lock().is_none()
-    }
-}
+pub(crate) const NAMESPACE: &str = "/";
 
 /// The application over Socket.IO.
 pub struct Sockets {
@@ -104,29 +79,35 @@ impl Handler<Peer> for Sockets {
                 Refusal::new(refusal.to_string())
             })?;
         let user = caller.user;
-        let lost = match request.resume {
-            Some(resume) => self.supersede(resume, &user).await,
+        let resumed = match request.resume {
+            Some(resume) => self
+                .reclaim(resume, &user)
+                .await
+                .map(|record| (record, resume.offset)),
             None => None,
         };
-        let slot = self.slot(&request.handshake.address, &user)?;
-        let resumed = match (request.resume, lost) {
-            (Some(resume), Some(_)) => self.take(resume).await,
-            _ => None,
+        let slot = match self.slot(&request.handshake.address, &user) {
+            Ok(slot) => slot,
+            Err(refusal) => {
+                if let Some((record, _)) = resumed {
+                    self.put_back(record).await;
+                }
+                return Err(refusal);
+            }
         };
-        let peer = Peer {
-            user,
-            expires_at: caller.expires_at,
-            resumed_at: resumed.as_ref().map(|_| Instant::now()),
-            slot: Mutex::new(Some(slot)),
-        };
-        if let Some((record, recovery)) = resumed {
+        let peer = Peer::new(user, self.clock.now(), caller.expires_at, resumed.is_some(), slot);
+        if let Some((record, offset)) = resumed {
             return Ok(Admission {
                 data: peer,
                 rooms: record.rooms,
-                recovery: Some(recovery),
+                recovery: Some(RecoveryState {
+                    pid: record.pid,
+                    offset: offset.into(),
+                    resumed_socket: Some(record.socket_id),
+                }),
             });
         }
-        let rooms = vec![Room::of_user(&peer.user)];
+        let rooms = vec![Room::of_user(peer.user())];
         // Without the log a session cannot be recovered, but it lives.
         let head = self.backplane.head().await.ok();
         let recovery = head.map(|offset| RecoveryState {
@@ -141,9 +122,12 @@ impl Handler<Peer> for Sockets {
         })
     }
 
+    async fn joining(&self, socket: &Arc<Socket<Peer>>) {
+        self.attend(&self.all_rooms(socket)).await;
+    }
+
     async fn missed(&self, socket: &Arc<Socket<Peer>>, offset: &str) -> Option<Vec<MissedEvent>> {
-        let mut rooms = self.hub.rooms_of(socket);
-        rooms.push(socket.room().clone());
+        let rooms = self.all_rooms(socket);
         let missed = self.backplane.missed(offset, &rooms).await.ok().flatten();
         self.metrics.recovery(missed.is_some());
         let event = |missed: carillon_backplane::Missed| MissedEvent {
@@ -154,15 +138,11 @@ impl Handler<Peer> for Sockets {
     }
 
     async fn connected(&self, socket: &Arc<Socket<Peer>>) {
-        let Peer { user, expires_at, .. } = socket.data();
-        socket.session().set_owner(user.text().clone());
-        socket
-            .session()
-            .expire_at(expires_at.map(|at| self.connection_end(at)));
-        self.keep(socket).await;
-        if let Err(problem) = self.services.presence.connected(user).await {
-            tracing::warn!(%problem, "presence not renewed");
-        }
+        let peer = socket.data();
+        socket.session().set_owner(peer.user().text().clone());
+        self.expire(socket, peer.expires_at());
+        // Both at once: what the client does next, on whichever node, should find the two done.
+        tokio::join!(self.services.presence.connected(peer.user()), self.keep(socket));
     }
 
     async fn event(&self, socket: &Arc<Socket<Peer>>, args: Vec<Value>) -> Vec<Value> {
@@ -170,7 +150,7 @@ impl Handler<Peer> for Sockets {
             return Vec::new();
         };
         let caller = Caller {
-            user: &socket.data().user,
+            user: socket.data().user(),
             socket_room: socket.room(),
         };
         let Outcome {
@@ -191,16 +171,36 @@ impl Handler<Peer> for Sockets {
     async fn disconnected(&self, socket: &Arc<Socket<Peer>>, reason: DisconnectReason) {
         if let Some(pid) = socket.pid().filter(|_| !socket.data().is_superseded()) {
             let kept = match reason {
-                DisconnectReason::Client => self.backplane.forget(pid).await,
+                DisconnectReason::Client | DisconnectReason::Server => self.backplane.forget(pid).await,
                 DisconnectReason::Session(_) => self.backplane.lost(pid).await,
             };
             if let Err(error) = kept {
-                tracing::warn!(%error, "session record not updated");
+                tracing::debug!(%error, "session record not updated");
             }
         }
-        if let Err(problem) = self.services.presence.disconnected(&socket.data().user).await {
-            tracing::warn!(%problem, "presence not released");
+        self.services.presence.disconnected(socket.data().user()).await;
+    }
+
+    fn depart(&self, socket: &Arc<Socket<Peer>>) -> Option<Value> {
+        Some(socket.data().pack())
+    }
+
+    fn arrive(&self, arriving: Arriving<'_>) -> Option<Peer> {
+        let packed = Packed::read(&arriving.data)?;
+        let slot = self.slot(&arriving.handshake.address, &packed.user).ok()?;
+        Some(packed.into_peer(slot))
+    }
+
+    async fn arrived(&self, socket: &Arc<Socket<Peer>>) {
+        self.connected(socket).await;
+    }
+
+    async fn handed_over(&self, socket: &Arc<Socket<Peer>>) {
+        socket.data().supersede();
+        if let Some(pid) = socket.pid() {
+            self.backplane.handed_over(pid);
         }
+        self.services.presence.disconnected(socket.data().user()).await;
     }
 }
 
@@ -221,69 +221,45 @@ impl Sockets {
             })
     }
 
-    /// Looks for the session that `user` asks to have back, and ends whatever is left of its old connection.
-    async fn supersede(&self, resume: ResumeRequest<'_>, user: &UserId) -> Option<SessionRecord> {
-        let record = self
-            .backplane
-            .find(resume.pid)
-            .await
-            .ok()
-            .flatten()
-            .filter(|record| record.user == *user)?;
-        if let Some(old) = self.hub.find(NAMESPACE, &record.socket_id) {
-            if old.data().has_just_resumed() {
-                return None;
-            }
-            // First: the end of the old session must not touch the record.
-            old.data().supersede();
-            self.hub.supersede(&old);
-        }
-        Some(record)
-    }
-
-    /// Takes the record for good: of several who ask, one resumes the session.
-    async fn take(&self, resume: ResumeRequest<'_>) -> Option<(SessionRecord, RecoveryState)> {
-        let record = self.backplane.take(resume.pid).await.ok().flatten()?;
-        let recovery = RecoveryState {
-            pid: record.pid.clone(),
-            offset: resume.offset.into(),
-            resumed_socket: Some(record.socket_id.clone()),
-        };
-        Some((record, recovery))
-    }
-
-    /// Keeps what the session needs to be recovered, as it is now.
-    async fn keep(&self, socket: &Socket<Peer>) {
-        let Some(pid) = socket.pid() else { return };
-        let record = SessionRecord {
-            pid: pid.clone(),
-            socket_id: socket.id().clone(),
-            user: socket.data().user.clone(),
-            rooms: self.hub.rooms_of(socket),
-        };
-        if let Err(error) = self.backplane.keep(record).await {
-            tracing::warn!(%error, "session record not kept");
+    /// Has the node be given what is said in `rooms`. Where the others are out of reach, local service goes on.
+    async fn attend(&self, rooms: &[Room]) {
+        if let Err(error) = self.backplane.attend(rooms).await {
+            tracing::debug!(%error, "rooms not attended yet");
         }
     }
 
     async fn apply(&self, socket: &Socket<Peer>, effect: Effect) {
         match effect {
-            Effect::None => return,
+            Effect::None => {}
             Effect::Renew(expires_at) => {
-                socket
-                    .session()
-                    .expire_at(expires_at.map(|at| self.connection_end(at)));
-                return;
+                socket.data().renew(expires_at);
+                self.expire(socket, expires_at);
             }
-            Effect::Join(room) => self.hub.join(socket, room),
-            Effect::Leave(room) => self.hub.leave(socket, &room),
+            Effect::Join(room) => self.join(socket, room).await,
+            Effect::Leave(room) => {
+                self.hub.leave(socket, &room);
+                self.keep(socket).await;
+            }
         }
+    }
+
+    async fn join(&self, socket: &Socket<Peer>, room: Room) {
+        let seen = socket.offset();
+        let head = self.backplane.head().await;
+        self.hub.join(socket, room.clone());
+        self.attend(&[room]).await;
         self.keep(socket).await;
         // What was said in the room before the socket joined it is nothing that the socket missed.
-        let seen = socket.offset();
-        if let Ok(head) = self.backplane.head().await {
+        if let Ok(head) = head {
             socket.advance(seen.as_ref(), head);
         }
+    }
+
+    /// Ends the session when its token expires.
+    fn expire(&self, socket: &Socket<Peer>, expires_at: Option<Timestamp>) {
+        socket
+            .session()
+            .expire_at(expires_at.map(|at| self.connection_end(at)));
     }
 
     /// When a connection whose token expires at `at` ends: then, or with the leeway where that is past already.

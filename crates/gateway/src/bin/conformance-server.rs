@@ -5,7 +5,9 @@ use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 
 use actix_web::{App, HttpServer, web};
 use async_trait::async_trait;
+use carillon_backplane::local::{LocalBackplane, LogBounds};
 use carillon_gateway::{
+    cluster::{forwarding::Forwarding, hand_over::HandOver},
     http::{
         engineio::{self, Endpoint},
         health::{Readiness, Stage},
@@ -134,17 +136,18 @@ async fn main() -> std::io::Result<()> {
     let readiness = Arc::new(Readiness::default());
     readiness.advance(Stage::Ready);
     let endpoint = |config, acceptor| {
-        let engine = Arc::new(Engine::new(
-            config,
-            acceptor,
-            Arc::clone(&counters),
-            TaskTracker::new(),
-        ));
+        let tasks = TaskTracker::new();
+        let engine = Engine::new(config, acceptor, Arc::clone(&counters), tasks.clone());
+        let (engine, quota) = (Arc::new(engine), Arc::new(Unlimited));
+        let alone = LocalBackplane::new("conformance", Duration::ZERO, LogBounds::default());
+        let alone = Arc::new(alone);
         web::Data::new(Endpoint {
+            forwarding: Arc::new(Forwarding::new(engine.clone(), alone.clone(), quota.clone())),
+            hand_over: Arc::new(HandOver::new(engine.clone(), alone.clone(), alone, tasks)),
             engine,
             origins: Origins::default(),
             readiness: Arc::clone(&readiness),
-            quota: Arc::new(Unlimited),
+            quota,
         })
     };
     let (engine_io, socket_io) = (endpoint(echo_config, Arc::new(Echo)), endpoint(config, suite));

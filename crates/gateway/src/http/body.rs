@@ -15,6 +15,7 @@ use carillon_protocol::{
     value::Value,
 };
 use futures_util::{Stream, StreamExt};
+use serde::{Deserialize, Serialize};
 
 use super::error::ApiError;
 
@@ -26,7 +27,7 @@ pub const READ_TIMEOUT: Duration = Duration::from_secs(30);
 const FIRST_ROOM_BYTES: usize = 65_536;
 
 /// Why there is no body.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum BodyError {
     /// More bytes than the limit.
     #[error("the body is too large")]

@@ -1,6 +1,8 @@
 //! The Engine.IO endpoint: which request is what, and which is refused (Engine.IO v4; the order of engine.io 6,
-//! `server.ts`). What is accepted goes on in `polling` and `websocket`.
+//! `server.ts`). What is accepted goes on in `polling` and `websocket`, by way of `forwarding` where another node has the
+//! session.
 
+mod answer;
 mod frame_guard;
 mod polling;
 mod refusal;
@@ -12,23 +14,34 @@ use actix_web::{
     HttpRequest, HttpResponse,
     http::{
         Method,
-        header::{AUTHORIZATION, HOST, HeaderValue, ORIGIN, UPGRADE},
+        header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, ORIGIN, UPGRADE},
     },
     web,
 };
+use bytes::Bytes;
 use bytestring::ByteString;
-use carillon_protocol::id::UserId;
-use carillon_socketio::{Engine, Handshake, Session, Transport};
+use carillon_socketio::{Engine, Handshake, Transport};
 
-use refusal::Refusal;
+pub(crate) use answer::Answer;
+pub(crate) use polling::OwnSessions;
+pub use polling::{SessionRequest, Wanted};
+pub(crate) use refusal::Refusal;
+
 use websocket::{BinaryFrames, Link};
 
 use super::{
+    body::{self, BodyError},
     client,
     health::{Readiness, Stage},
     origin::Origins,
 };
-use crate::limits::RequestQuota;
+use crate::{
+    cluster::{
+        forwarding::{Forwarding, UpgradePlace},
+        hand_over::HandOver,
+    },
+    limits::RequestQuota,
+};
 
 /// The protocol revision that is spoken: `EIO=4`.
 const REVISION: &str = "4";
@@ -45,6 +58,10 @@ pub struct Endpoint {
     pub readiness: Arc<Readiness>,
     /// How many an address may open.
     pub quota: Arc<dyn RequestQuota>,
+    /// Where requests with a sid go.
+    pub forwarding: Arc<Forwarding>,
+    /// What brings sessions here whose client comes with a WebSocket.
+    pub hand_over: Arc<HandOver>,
 }
 
 impl std::fmt::Debug for Endpoint {
@@ -88,12 +105,11 @@ impl Query {
     }
 }
 
-/// What a request is, once nothing speaks against it.
+/// What a request is, once nothing speaks against it but what its session may say.
 enum Accepted {
     OpenPolling,
     OpenWebSocket,
-    Polling(Arc<Session>),
-    Upgrade(Arc<Session>),
+    WithSid(SessionRequest),
 }
 
 /// Adds the endpoint: every path that begins with `prefix`, a slash at its end.
@@ -109,26 +125,38 @@ pub(super) fn forbidden() -> HttpResponse {
 
 async fn serve(endpoint: web::Data<Endpoint>, request: HttpRequest, payload: web::Payload) -> HttpResponse {
     let query = Query::parse(request.query_string());
-    let accepted = match accept(&endpoint, &request, &query) {
+    let binary = query.binary;
+    let accepted = match accept(&endpoint, &request, query) {
         Ok(accepted) => accepted,
         Err(refusal) => {
             tracing::debug!(?refusal, "engine.io request refused");
             return refusal.respond();
         }
     };
-    let engine = &endpoint.engine;
     let link = match accepted {
-        Accepted::OpenPolling => return polling::open(engine, handshake(&request)),
-        Accepted::Polling(session) if request.method() == Method::GET => return polling::get(&session).await,
-        Accepted::Polling(session) => return polling::post(engine, &session, &request, payload).await,
+        Accepted::OpenPolling => {
+            return Answer::Payload(endpoint.engine.open_polling(handshake(&request))).respond();
+        }
         Accepted::OpenWebSocket => Link::Open(handshake(&request)),
-        Accepted::Upgrade(session) => Link::Upgrade(session),
+        Accepted::WithSid(asked) => match asked.wanted {
+            Wanted::Poll | Wanted::Other => return endpoint.forwarding.poll(asked).await.respond(),
+            Wanted::Post => return post(&endpoint, asked, &request, payload).await.respond(),
+            Wanted::Upgrade => match endpoint.forwarding.upgrade(asked).await {
+                Ok(UpgradePlace::Here(session)) => Link::Upgrade(session),
+                Ok(UpgradePlace::At(node, sid)) => {
+                    let owner = endpoint.hand_over.owner(node, sid.clone());
+                    Link::Arrival(sid, owner)
+                }
+                Ok(UpgradePlace::Surplus) => Link::Surplus,
+                Err(refusal) => return refusal.respond(),
+            },
+        },
     };
-    websocket::serve(engine, &request, payload, query.binary, link).await
+    websocket::serve(&endpoint.engine, &request, payload, binary, link).await
 }
 
 /// The checks, in the order of engine.io 6: transport, origin, then those of a session or those of a handshake.
-fn accept(endpoint: &Endpoint, request: &HttpRequest, query: &Query) -> Result<Accepted, Refusal> {
+fn accept(endpoint: &Endpoint, request: &HttpRequest, query: Query) -> Result<Accepted, Refusal> {
     let transport = match query.transport.as_deref() {
         Some("polling") => Transport::Polling,
         Some("websocket") => Transport::WebSocket,
@@ -145,42 +173,56 @@ fn accept(endpoint: &Endpoint, request: &HttpRequest, query: &Query) -> Result<A
     let upgrade = headers.get(UPGRADE).map(HeaderValue::as_bytes);
     let is_upgrade = upgrade.is_some_and(|value| value.eq_ignore_ascii_case(b"websocket"));
     let is_fitting = (transport == Transport::WebSocket) == is_upgrade;
-    let Some(sid) = &query.sid else {
-        return accept_handshake(endpoint, request, query, transport, is_fitting);
+    let is_revision = query.revision.as_deref() == Some(REVISION);
+    let Some(sid) = query.sid else {
+        return accept_handshake(endpoint, request, transport, is_fitting, is_revision);
     };
-    let session = endpoint.engine.session(sid).ok_or(Refusal::SessionUnknown)?;
-    if !is_fitting || query.revision.as_deref() != Some(REVISION) {
-        return Err(Refusal::BadRequest);
-    }
-    match (transport, session.transport()) {
-        // Also one that is too many, which is accepted and closed.
-        (Transport::WebSocket, _) => Ok(Accepted::Upgrade(session)),
-        (Transport::Polling, Transport::WebSocket) => Err(Refusal::BadRequest),
-        (Transport::Polling, Transport::Polling) => match *request.method() {
-            Method::GET | Method::POST => {
-                count_request(endpoint, &session)?;
-                Ok(Accepted::Polling(session))
-            }
-            _ => Err(Refusal::SessionMethod),
-        },
-    }
+    let wanted = match (transport, request.method()) {
+        (Transport::WebSocket, _) => Wanted::Upgrade,
+        (Transport::Polling, &Method::GET) => Wanted::Poll,
+        (Transport::Polling, &Method::POST) => Wanted::Post,
+        (Transport::Polling, _) => Wanted::Other,
+    };
+    Ok(Accepted::WithSid(SessionRequest {
+        sid: sid.into(),
+        wanted,
+        is_fitting: is_fitting && is_revision,
+    }))
 }
 
-/// A poll or post counts for its session's user, once there is one.
-fn count_request(endpoint: &Endpoint, session: &Session) -> Result<(), Refusal> {
-    let user = session
-        .owner()
-        .and_then(|owner| UserId::parse(owner.clone()).ok());
-    let counted = user.map_or(Ok(()), |user| endpoint.quota.session_request(&user));
-    counted.map_err(|retry_after_ms| Refusal::TooMany { retry_after_ms })
+/// A POST: its body is read on this node, within the bounds of any.
+async fn post(
+    endpoint: &Endpoint,
+    asked: SessionRequest,
+    request: &HttpRequest,
+    mut payload: web::Payload,
+) -> Answer {
+    let content_type = request.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    // Binary payloads are those of older revisions.
+    let is_binary = content_type.is_some_and(|value| value.eq_ignore_ascii_case(b"application/octet-stream"));
+    let declared = body::declared_length(request.headers());
+    let limit = endpoint.engine.config().max_payload;
+    let reading = async {
+        let bytes = body::read_limited(&mut payload, declared, limit, body::MAX_DRAIN_BYTES).await?;
+        Ok::<_, BodyError>(text(&bytes))
+    };
+    endpoint
+        .forwarding
+        .post(asked, (!is_binary).then_some(reading))
+        .await
+}
+
+/// A payload as text; what is no UTF-8 in it becomes U+FFFD.
+fn text(bytes: &Bytes) -> ByteString {
+    ByteString::try_from(bytes.clone()).unwrap_or_else(|_| String::from_utf8_lossy(bytes).into_owned().into())
 }
 
 fn accept_handshake(
     endpoint: &Endpoint,
     request: &HttpRequest,
-    query: &Query,
     transport: Transport,
     is_fitting: bool,
+    is_revision: bool,
 ) -> Result<Accepted, Refusal> {
     if request.method() != Method::GET {
         return Err(Refusal::BadHandshakeMethod);
@@ -197,7 +239,7 @@ fn accept_handshake(
     {
         return Err(Refusal::Forbidden);
     }
-    if query.revision.as_deref() != Some(REVISION) {
+    if !is_revision {
         return Err(Refusal::UnsupportedVersion);
     }
     if endpoint.readiness.stage() != Stage::Ready {
@@ -223,3 +265,6 @@ fn handshake(request: &HttpRequest) -> Handshake {
         headers: token.map(header).into_iter().collect(),
     }
 }
+
+#[cfg(test)]
+mod tests;

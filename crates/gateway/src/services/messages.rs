@@ -1,11 +1,12 @@
 //! Messages: sent once, read in order.
 
+mod announce;
+
 use std::sync::Arc;
 
 use bytestring::ByteString;
 use carillon_backplane::Backplane;
 use carillon_protocol::{
-    adapter::Broadcast,
     chat::Pair,
     event,
     id::{ObjectId, Room, UserId},
@@ -19,7 +20,7 @@ use carillon_protocol::{
 };
 use carillon_store::{
     Store,
-    messages::{AppendOutcome, Appended, HistoryPage, MarkOutcome},
+    messages::{AppendOutcome, HistoryPage, MarkOutcome},
 };
 
 use super::{Result, broadcast, lanes::Lanes, store_problem};
@@ -45,7 +46,7 @@ pub struct Messages {
     store: Arc<dyn Store>,
     backplane: Arc<dyn Backplane>,
     clock: Arc<dyn Clock>,
-    /// A chat's sends are stored and announced one after the other: so readers are given them in the order of `seq`.
+    /// A chat's sends on this node are stored and announced one after the other; across nodes the backplane keeps order.
     sends: Lanes<Pair>,
 }
 
@@ -69,8 +70,8 @@ impl Messages {
 
     /// Stores a message and its notification, then announces both: `receiveMessage` to the chat's room, `notification`
     /// to the receiver's sockets. A resend under the same `client_message_id` stores nothing and is announced only where
-    /// the first never was. Messages of one chat are announced in the order of `seq`. Where the backplane fails the
-    /// message is stored all the same, and a resend announces it.
+    /// the first never was. Messages of one chat are announced in the order of `seq`, whichever nodes they are sent by.
+    /// Where the backplane fails the message is stored all the same, and a resend announces it.
     ///
     /// # Errors
     /// `unavailable` or `internal` where the store fails; nothing was stored then.
@@ -115,38 +116,6 @@ impl Messages {
             at,
             notification,
         }
-    }
-
-    /// Publishes a stored message and its notification, and notes that it did.
-    async fn announce(&self, appended: &Appended) {
-        let message = &appended.message;
-        let receive = broadcast(
-            event::receive_message(message),
-            vec![message.pair().room()],
-            Vec::new(),
-        );
-        let notify = broadcast(
-            event::message_notification(message, appended.notification),
-            vec![Room::of_user(&message.receiver)],
-            Vec::new(),
-        );
-        if let Err(error) = self.publish_all([receive, notify]).await {
-            tracing::warn!(message = %message.id, reason = error.reason, "message stored but not announced");
-            return;
-        }
-        if message.client_message_id.is_none() {
-            return;
-        }
-        if let Err(error) = self.store.mark_announced(message.id).await {
-            tracing::warn!(message = %message.id, %error, "a resend will announce the message again");
-        }
-    }
-
-    async fn publish_all(&self, broadcasts: [Broadcast; 2]) -> carillon_backplane::Result<()> {
-        for broadcast in broadcasts {
-            self.backplane.publish(broadcast).await?;
-        }
-        Ok(())
     }
 
     /// Marks one message as read by its receiver and tells the chat's room, except the sockets in room `except`, every

@@ -2,11 +2,14 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
-use carillon_backplane::Backplane;
+use carillon_backplane::{Backplane, Presence as Shared};
 use carillon_protocol::{
     event,
     id::{Room, UserId},
@@ -42,6 +45,10 @@ pub struct Presence {
     /// A user's changes are made and announced one after the other, so that the last one told is the one that holds.
     changes: Lanes<UserId>,
     graces: Mutex<Graces>,
+    /// The backplane does not answer: said once, not for every connection.
+    is_away: AtomicBool,
+    /// The node sends its clients away.
+    is_draining: AtomicBool,
 }
 
 /// Users whose last connection is gone, each with the number of its latest grace: an older one has no effect.
@@ -98,38 +105,35 @@ impl Presence {
             tasks,
             changes: Lanes::default(),
             graces: Mutex::default(),
+            is_away: AtomicBool::new(false),
+            is_draining: AtomicBool::new(false),
         }
     }
 
-    /// One more socket of `user`. The first one is announced to everyone else (`userStatusChange`, online).
-    ///
-    /// # Errors
-    /// Where the backplane fails; the socket does not count then. That it could not be announced is no error.
-    pub async fn connected(&self, user: &UserId) -> Result<()> {
+    /// One more socket of `user`. The first one is announced to everyone else (`userStatusChange`, online). Where the
+    /// backplane does not answer the socket counts all the same, and is announced when it is back.
+    pub async fn connected(&self, user: &UserId) {
         let place = self.changes.join(user);
         let _turn = place.turn().await;
 
-        let first = self
-            .backplane
-            .connect(user, self.clock.now())
-            .await
-            .map_err(backplane_problem)?;
+        let first = self.backplane.connect(user, self.clock.now()).await;
         self.graces.lock().cancel(user);
-        if first {
+        if self.holds(first) {
             self.announce(user, Status::Online).await;
         }
-        Ok(())
     }
 
     /// One socket less. After the last one and the grace, the user is announced offline, unless it came back.
-    ///
-    /// # Errors
-    /// Where the backplane fails.
-    pub async fn disconnected(self: &Arc<Self>, user: &UserId) -> Result<()> {
+    pub async fn disconnected(self: &Arc<Self>, user: &UserId) {
+        if self.is_draining.load(Ordering::Acquire) {
+            // The user comes back elsewhere; whoever does not is taken offline when the node has left the cluster.
+            return;
+        }
         let place = self.changes.join(user);
         let _turn = place.turn().await;
 
-        if self.backplane.disconnect(user).await.map_err(backplane_problem)? {
+        let last = Shared::disconnect(&*self.backplane, user).await;
+        if self.holds(last) {
             let number = self.graces.lock().start(user);
             let (presence, user) = (Arc::clone(self), user.clone());
             self.tasks.spawn(async move {
@@ -137,7 +141,42 @@ impl Presence {
                 presence.settle(&user, number).await;
             });
         }
-        Ok(())
+    }
+
+    /// From now on sockets go because the node does, and their users are not gone.
+    pub fn drain(&self) {
+        self.is_draining.store(true, Ordering::Release);
+    }
+
+    /// Users came or went without a call of this node: announces them, without being waited for.
+    pub fn changed_elsewhere(self: &Arc<Self>, changes: Vec<(UserId, Status)>) {
+        let presence = Arc::clone(self);
+        self.tasks.spawn(async move {
+            for (user, status) in changes {
+                let place = presence.changes.join(&user);
+                let _turn = place.turn().await;
+                presence.announce(&user, status).await;
+            }
+        });
+    }
+
+    /// What the backplane answered, `false` where it did not.
+    fn holds(&self, answer: carillon_backplane::Result<bool>) -> bool {
+        let was_away = self.is_away.swap(answer.is_err(), Ordering::AcqRel);
+        match answer {
+            Ok(holds) => {
+                if was_away {
+                    tracing::info!("presence is shared again");
+                }
+                holds
+            }
+            Err(error) => {
+                if !was_away {
+                    tracing::warn!(reason = error.reason, "presence is not shared");
+                }
+                false
+            }
+        }
     }
 
     /// Takes a user offline whose grace is over, unless it came back meanwhile.
@@ -145,18 +184,17 @@ impl Presence {
         let place = self.changes.join(user);
         let _turn = place.turn().await;
 
-        if !self.graces.lock().finish(user, grace) {
-            return;
-        }
-        match self.backplane.settle(user).await {
-            Ok(true) => self.announce(user, Status::Offline).await,
-            Ok(false) => {}
-            Err(error) => tracing::warn!(reason = error.reason, "user not taken offline"),
+        if self.graces.lock().finish(user, grace) && self.holds(self.backplane.settle(user).await) {
+            self.announce(user, Status::Offline).await;
         }
     }
 
     /// Tells those who may know. Nobody waits for it, so a fault goes to the log alone.
     async fn announce(&self, user: &UserId, status: Status) {
+        // Who has come back on another node meanwhile is announced by that node: this word would come too late.
+        if status == Status::Offline && matches!(self.backplane.is_online(user).await, Ok(true)) {
+            return;
+        }
         let rooms = match self.scope {
             Scope::All => Vec::new(),
             Scope::Contacts => match self.store.contacts(user).await {

@@ -12,9 +12,11 @@ use std::{
     time::Duration,
 };
 
+use async_trait::async_trait;
+use bytes::Bytes;
 use bytestring::ByteString;
 use carillon_backplane::{
-    Inbound, Offset,
+    Asked, Inbound, NodeTag, Offset, Selection, SocketSummary,
     local::{LocalBackplane, LogBounds},
 };
 use carillon_protocol::{
@@ -22,12 +24,14 @@ use carillon_protocol::{
     chat::Pair,
     id::{ObjectId, Room, UserId},
     message::Message,
+    presence::Status,
     time::Timestamp,
     value::Value,
 };
 use carillon_store::sqlite::{Durability, SqliteOptions, SqliteStore};
 use parking_lot::Mutex;
 use tempfile::TempDir;
+use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
 use self::{flaky_backplane::FlakyBackplane, flaky_store::FlakyStore};
@@ -136,6 +140,7 @@ impl Clock for TestClock {
 #[derive(Debug, Default)]
 pub(crate) struct Announced(Mutex<Vec<Broadcast>>);
 
+#[async_trait]
 impl Inbound for Announced {
     fn deliver(&self, broadcast: &Broadcast, offset: Option<&Offset>) {
         assert_eq!(
@@ -144,6 +149,41 @@ impl Inbound for Announced {
             "only what is volatile is not kept"
         );
         self.0.lock().push(broadcast.clone());
+    }
+
+    fn ask(&self, _broadcast: &Broadcast, _timeout: Duration) -> Asked {
+        let (_, answers) = mpsc::channel(1);
+        Asked { sockets: 0, answers }
+    }
+
+    fn sockets(&self, _selection: &Selection) -> Vec<SocketSummary> {
+        Vec::new()
+    }
+
+    fn rooms(&self, _nsp: &str) -> Vec<Room> {
+        Vec::new()
+    }
+
+    fn join(&self, _selection: &Selection, _rooms: &[Room]) {}
+
+    fn leave(&self, _selection: &Selection, _rooms: &[Room]) {}
+
+    fn disconnect(&self, _selection: &Selection, _close: bool) {}
+
+    fn server_event(&self, _nsp: &str, _args: &[Value]) -> Value {
+        Value::Null
+    }
+
+    fn presence_changed(&self, _changes: Vec<(UserId, Status)>) {}
+
+    fn interrupted(&self) {}
+
+    fn resumed(&self) {}
+
+    fn fence(&self, _id: &str) {}
+
+    async fn request(&self, _from: NodeTag, _body: Bytes) -> Bytes {
+        Bytes::new()
     }
 }
 

@@ -35,14 +35,6 @@ pub enum SettingsError {
         /// What is wrong with it.
         reason: String,
     },
-    /// A variable for something that this build lacks.
-    #[error("{name} is set, but {reason}")]
-    NotInThisBuild {
-        /// The variable.
-        name: &'static str,
-        /// What is missing and what to do.
-        reason: &'static str,
-    },
     /// A public address with `--dev`.
     #[error(
         "CARILLON_BIND is {bind}, but --dev serves this machine alone: take a loopback address such as 127.0.0.1, \
@@ -58,6 +50,18 @@ pub enum SettingsError {
         /// The port.
         port: u16,
     },
+    /// Nodes that would share events, each with a history of its own.
+    #[error(
+        "REDIS_URL is set and MONGODB_URI is not, but nodes that share events must share their history: set MONGODB_URI \
+         to the database of all nodes, or leave REDIS_URL unset for a node that is alone"
+    )]
+    RedisAlone,
+    /// A secret that nobody shares.
+    #[error(
+        "CARILLON_CLUSTER_SECRET is set and REDIS_URL is not, but a node that is alone shares no secret: set REDIS_URL to \
+         the Redis that joins the nodes, or leave CARILLON_CLUSTER_SECRET unset"
+    )]
+    SecretAlone,
     /// Nothing that tokens could be verified by.
     #[error(
         "no token can be verified: set JWT_SECRET to the secret that your application signs tokens with, or \

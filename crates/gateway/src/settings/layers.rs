@@ -17,18 +17,6 @@ use super::{
 const CONFIG_VARIABLE: &str = "CARILLON_CONFIG";
 const PREFIX: &str = "CARILLON_";
 
-/// Variables of the contract that need a cluster, which this build lacks, each with what to do about it.
-const NOT_IN_THIS_BUILD: [(&str, &str); 2] = [
-    (
-        "MONGODB_URI",
-        "this build stores in its own data folder only (CARILLON_DATA_DIR): leave MONGODB_URI unset",
-    ),
-    (
-        "REDIS_URL",
-        "this build runs as one node, which needs no Redis: leave REDIS_URL unset",
-    ),
-];
-
 /// What the command line sets.
 #[derive(Debug, Clone, Default)]
 pub struct Flags {
@@ -169,11 +157,6 @@ fn as_text(value: Value) -> Option<String> {
 }
 
 fn from_environment(environment: &Environment) -> Result<Vec<Given>, SettingsError> {
-    for (name, reason) in NOT_IN_THIS_BUILD {
-        if environment.get(name).is_some() {
-            return Err(SettingsError::NotInThisBuild { name, reason });
-        }
-    }
     let mut given = Vec::new();
     for (name, value) in &environment.0 {
         if name == CONFIG_VARIABLE || is_service_link(name, value) {
@@ -219,9 +202,7 @@ fn from_flags(flags: &Flags) -> Result<Vec<Given>, SettingsError> {
 }
 
 fn is_ours(name: &str) -> bool {
-    name.starts_with(PREFIX)
-        || table::all().any(|setting| setting.env == name)
-        || NOT_IN_THIS_BUILD.iter().any(|(other, _)| *other == name)
+    name.starts_with(PREFIX) || table::all().any(|setting| setting.env == name)
 }
 
 /// Whether Kubernetes made the variable for a service that is called `carillon…`: `CARILLON_SERVICE_HOST`,

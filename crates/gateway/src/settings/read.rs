@@ -56,6 +56,22 @@ pub fn duration_up_to(text: &str, most: Duration) -> Result<Duration, String> {
     Ok(duration)
 }
 
+/// A length of time from `least` to `most`.
+///
+/// # Errors
+/// As [`duration`], and for a shorter or longer one.
+pub fn duration_between(text: &str, least: Duration, most: Duration) -> Result<Duration, String> {
+    let duration = duration(text)?;
+    if duration < least || duration > most {
+        return Err(format!(
+            "a time from {} to {}",
+            show_duration(least),
+            show_duration(most)
+        ));
+    }
+    Ok(duration)
+}
+
 /// A length of time as [`duration`] reads it, in seconds where it is whole ones.
 #[must_use]
 pub fn show_duration(duration: Duration) -> String {

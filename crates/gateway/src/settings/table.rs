@@ -2,6 +2,7 @@
 //!
 //! The file's key is the flag's name with underscores. Defaults are those of [`Settings::default`].
 
+mod cluster;
 mod values;
 
 use std::{path::PathBuf, time::Duration};
@@ -11,7 +12,7 @@ use super::{
     read::{choice, duration_up_to, number, show_duration, show_switch, switch, text},
 };
 use crate::services::presence::Scope;
-use values::{filter, jwks, millis, origins, public_keys, put, quota, role, secret};
+use values::{filter, jwks, millis, origins, public_keys, put, quota, role, secret, uri};
 
 /// A setting.
 #[derive(Debug)]
@@ -109,6 +110,10 @@ pub const GROUPS: &[Group] = &[
     Group {
         heading: "Data",
         settings: DATA,
+    },
+    Group {
+        heading: "Cluster",
+        settings: cluster::SETTINGS,
     },
     Group {
         heading: "Tokens",
@@ -250,10 +255,19 @@ const DATA: &[Setting] = &[
         "CARILLON_DATA_DIR",
         "data-dir",
         "FOLDER",
-        "Folder of the database; made where it is missing",
+        "Folder of the embedded database; made where it is missing",
         |settings, given| put(&mut settings.data_dir, text(given).map(PathBuf::from)),
         |settings| settings.data_dir.display().to_string(),
     ),
+    Setting::new(
+        "MONGODB_URI",
+        "mongodb-uri",
+        "URI",
+        "MongoDB that holds the history instead of the embedded database: mongodb:// or mongodb+srv://",
+        |settings, given| put(&mut settings.mongodb_uri, uri(given, &["mongodb", "mongodb+srv"])),
+        |_| String::new(),
+    )
+    .secret(),
     Setting::new(
         "CARILLON_NOTIFICATION_DAYS",
         "notification-days",

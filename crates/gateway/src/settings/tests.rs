@@ -212,6 +212,10 @@ fn a_bad_value_is_refused_with_its_name_and_what_is_allowed(
 #[case("SOCKET_PING_TIMEOUT", "0")]
 #[case("CARILLON_NOTIFICATION_DAYS", "-1")]
 #[case("CARILLON_LOG", "carillon=loud")]
+#[case("CARILLON_REDIS_KEY", "a*")]
+#[case("CARILLON_REDIS_WIRE", "streams")]
+#[case("CARILLON_LEASE", "100ms")]
+#[case("CARILLON_LEASE", "2m")]
 #[case("CARILLON_JWT_PUBLIC_KEY", "/nowhere/key.pem")]
 #[case(
     "CARILLON_JWT_PUBLIC_KEY",
@@ -280,10 +284,70 @@ fn a_role_can_be_switched_off() {
 }
 
 #[test]
-fn what_needs_a_cluster_is_refused() {
-    let message = refusal(&[("MONGODB_URI", "mongodb://user:password@db/chat")]);
-    assert!(message.starts_with("MONGODB_URI is set, but this build") && !message.contains("password"));
-    assert!(refusal(&[("REDIS_URL", "redis://cache")]).starts_with("REDIS_URL is set, but this build"));
+fn a_cluster_node_has_redis_and_mongodb() {
+    let settings = load(&[
+        ("MONGODB_URI", "mongodb+srv://user:pass@db.example/chat"),
+        ("REDIS_URL", "rediss://cache.example:6380/1"),
+        ("CARILLON_REDIS_KEY", "chat:prod"),
+        ("CARILLON_REDIS_WIRE", "sharded"),
+        ("CARILLON_LEASE", "10s"),
+        ("CARILLON_CLUSTER_SECRET", "sixteen bytes or more"),
+    ])
+    .unwrap();
+
+    let text = |secret: &Option<SecretString>| secret.as_ref().unwrap().expose_secret().to_owned();
+    let cluster = &settings.cluster;
+    assert_eq!(
+        text(&settings.mongodb_uri),
+        "mongodb+srv://user:pass@db.example/chat"
+    );
+    assert_eq!(text(&cluster.redis_url), "rediss://cache.example:6380/1");
+    assert_eq!(text(&cluster.secret), "sixteen bytes or more");
+    assert_eq!(
+        (&*cluster.redis_key, cluster.redis_wire),
+        ("chat:prod", Wire::Sharded)
+    );
+    assert_eq!(cluster.lease, Duration::from_secs(10));
+}
+
+#[test]
+fn nodes_that_share_events_must_share_their_history() {
+    let message = refusal(&[("REDIS_URL", "redis://cache")]);
+    assert!(message.contains("must share their history") && message.contains("MONGODB_URI"));
+    assert!(
+        load(&[("MONGODB_URI", "mongodb://db")]).is_ok(),
+        "one node may have a remote database"
+    );
+    let message = refusal(&[("CARILLON_CLUSTER_SECRET", "sixteen bytes or more")]);
+    assert!(message.contains("REDIS_URL is not"));
+}
+
+#[rstest]
+#[case(
+    "MONGODB_URI",
+    "postgres://user:hunter2@db/chat",
+    "an address that begins with mongodb:// or mongodb+srv://"
+)]
+#[case(
+    "MONGODB_URI",
+    "mongodb://",
+    "an address that begins with mongodb:// or mongodb+srv://"
+)]
+#[case(
+    "REDIS_URL",
+    "hunter2:6379",
+    "an address that begins with redis:// or rediss://"
+)]
+#[case("CARILLON_CLUSTER_SECRET", "hunter2", "a text of 16 bytes or more")]
+fn an_address_of_another_kind_is_refused_and_not_shown(
+    #[case] name: &str,
+    #[case] value: &str,
+    #[case] allowed: &str,
+) {
+    assert_eq!(
+        refusal(&[(name, value)]),
+        format!("{name} is (hidden), but it takes {allowed}")
+    );
 }
 
 #[test]
@@ -344,6 +408,9 @@ fn secrets_are_never_shown() {
     let settings = load(&[
         ("JWT_SECRET", "hunter2"),
         ("CARILLON_JWT_SECRET_PREVIOUS", "hunter1"),
+        ("MONGODB_URI", "mongodb://me:hunter0@db"),
+        ("REDIS_URL", "redis://:hunter3@cache"),
+        ("CARILLON_CLUSTER_SECRET", "hunter4 hunter5 hunter6"),
     ])
     .unwrap();
     assert!(!format!("{settings:?}").contains("hunter"));

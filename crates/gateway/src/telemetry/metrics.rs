@@ -3,12 +3,17 @@
 //! Labels come from small fixed sets, never from clients, and each pair of them is there from the start, at 0. What
 //! others count (sessions, limits) is handed over in [`Totals`] at each scrape.
 
+mod cluster;
+
+use carillon_backplane::Health;
 use carillon_protocol::problem::Code;
 use parking_lot::Mutex;
 use prometheus::{
     IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder, core::Collector,
     process_collector::ProcessCollector,
 };
+
+use cluster::Cluster;
 
 /// Events that clients may send; any other counts as the last.
 const EVENTS: [&str; 8] = [
@@ -71,6 +76,10 @@ pub struct Totals {
     pub rate_limited: Vec<(&'static str, u64)>,
     /// Whether the node takes new clients.
     pub ready: bool,
+    /// Whether the store could be written to lately.
+    pub store: bool,
+    /// How the backplane does.
+    pub backplane: Health,
 }
 
 #[derive(Debug)]
@@ -82,6 +91,8 @@ struct Copied {
     deliveries: IntCounterVec,
     rate_limited: IntCounterVec,
     ready: IntGauge,
+    store: IntGauge,
+    cluster: Cluster,
 }
 
 impl Metrics {
@@ -227,6 +238,10 @@ impl Copied {
             "Connections moved to WebSocket.",
         )?;
         let ready = IntGauge::new("carillon_ready", "Whether the node takes new clients.")?;
+        let store = IntGauge::new(
+            "carillon_store_up",
+            "Whether the store could be written to lately.",
+        )?;
         Ok(Self {
             connections: register(registry, connections)?,
             opened: counters(
@@ -255,6 +270,8 @@ impl Copied {
                 &["limit"],
             )?,
             ready: register(registry, ready)?,
+            store: register(registry, store)?,
+            cluster: Cluster::new(registry)?,
         })
     }
 
@@ -262,6 +279,8 @@ impl Copied {
         self.connections
             .set(i64::try_from(totals.connections).unwrap_or(i64::MAX));
         self.ready.set(i64::from(totals.ready));
+        self.store.set(i64::from(totals.store));
+        self.cluster.take_over(&totals.backplane);
         set(&self.upgraded, totals.upgraded);
         let deliveries = [("delivered", totals.delivered), ("dropped", totals.dropped)];
         for (counters, totals) in [
@@ -311,6 +330,12 @@ mod tests {
             rate_limited: vec![("messages", 0)],
             delivered: 9,
             ready: true,
+            backplane: Health {
+                is_up: true,
+                nodes: 3,
+                received: 7,
+                ..Health::default()
+            },
             ..Totals::default()
         }
     }
@@ -341,6 +366,11 @@ mod tests {
             "carillon_rate_limited_total{limit=\"messages\"} 0",
             "carillon_recoveries_total{outcome=\"recovered\"} 0",
             "carillon_ready 1",
+            "carillon_store_up 0",
+            "carillon_backplane_up 1",
+            "carillon_cluster_nodes 3",
+            "carillon_backplane_received_total 7",
+            "carillon_backplane_probe_failures_total 0",
         ] {
             assert!(text.lines().any(|known| known == line), "{line} in\n{text}");
         }

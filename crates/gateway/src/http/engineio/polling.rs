@@ -1,95 +1,142 @@
-//! Long-polling over HTTP: the handshake, a held GET, a POST.
+//! Requests with a sid at the node that has the session: judged, then carried out. Whether a request came to this node
+//! or was forwarded here makes no difference.
 
 use std::sync::Arc;
 
-use actix_web::{
-    HttpRequest, HttpResponse,
-    http::{
-        StatusCode,
-        header::{CACHE_CONTROL, CONTENT_TYPE},
-    },
-    web,
-};
 use bytestring::ByteString;
-use carillon_socketio::{Engine, Handshake, Session, Transport};
+use carillon_protocol::id::UserId;
+use carillon_socketio::{Engine, Session, Transport};
+use serde::{Deserialize, Serialize};
 
-use super::refusal::Refusal;
-use crate::http::body::{self, BodyError};
+use super::{answer::Answer, refusal::Refusal};
+use crate::{http::body::BodyError, limits::RequestQuota};
 
-/// Opens a session.
-pub(super) fn open(engine: &Engine, handshake: Handshake) -> HttpResponse {
-    payload(engine.open_polling(handshake))
+/// What a request wants of its session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Wanted {
+    /// A GET: what waits for the client.
+    Poll,
+    /// A POST: it brings packets.
+    Post,
+    /// A WebSocket.
+    Upgrade,
+    /// A polling request of another method, which a session does not take.
+    Other,
 }
 
-/// A GET: waits until there is something for the client. Where the client goes first, actix drops this, and with it the
-/// session ends.
-pub(super) async fn get(session: &Arc<Session>) -> HttpResponse {
-    let Some(poll) = session.poll() else {
-        return refused(session);
-    };
-    poll.payload().await.map_or_else(|| refused(session), payload)
+/// A request with a sid, as far as its session's node judges it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionRequest {
+    /// The session that it is for.
+    pub sid: ByteString,
+    /// What it wants.
+    pub wanted: Wanted,
+    /// Whether it is a WebSocket handshake just where its transport is WebSocket, and of the revision that is spoken.
+    pub is_fitting: bool,
 }
 
-/// A POST: its packets are with the session when it is answered.
-pub(super) async fn post(
-    engine: &Engine,
-    session: &Arc<Session>,
-    request: &HttpRequest,
-    mut payload: web::Payload,
-) -> HttpResponse {
-    let Some(post) = session.post() else {
-        return refused(session);
-    };
-    // Binary payloads are those of older revisions.
-    let content_type = request
-        .headers()
-        .get(CONTENT_TYPE)
-        .map(actix_web::http::header::HeaderValue::as_bytes);
-    if content_type.is_some_and(|value| value.eq_ignore_ascii_case(b"application/octet-stream")) {
-        return empty(StatusCode::BAD_REQUEST);
+/// The sessions of this node, for requests.
+pub(crate) struct OwnSessions {
+    engine: Arc<Engine>,
+    quota: Arc<dyn RequestQuota>,
+}
+
+impl OwnSessions {
+    pub(crate) fn new(engine: Arc<Engine>, quota: Arc<dyn RequestQuota>) -> Self {
+        Self { engine, quota }
     }
-    let declared = body::declared_length(request.headers());
-    let limit = engine.config().max_payload;
-    let reading = body::read_limited(&mut payload, declared, limit, body::MAX_DRAIN_BYTES);
-    let read = tokio::select! {
-        read = reading => read,
-        // A second POST came meanwhile, or the client is gone on its other connection: nobody waits for the rest.
-        () = post.session_ended() => Err(BodyError::Broken),
-    };
-    let body = match read {
-        Ok(body) => body,
-        Err(BodyError::TooLarge) => {
-            post.reject();
-            return empty(StatusCode::PAYLOAD_TOO_LARGE);
+
+    pub(crate) fn has(&self, sid: &str) -> bool {
+        self.engine.session(sid).is_some()
+    }
+
+    /// The session of a request that nothing speaks against. The order of the checks is that of engine.io 6.
+    pub(crate) fn admit(&self, request: &SessionRequest) -> Result<Arc<Session>, Refusal> {
+        let session = self.engine.session(&request.sid).ok_or(Refusal::SessionUnknown)?;
+        if !request.is_fitting {
+            return Err(Refusal::BadRequest);
         }
-        Err(BodyError::Broken) => return empty(StatusCode::BAD_REQUEST),
-    };
-    let body = ByteString::try_from(body.clone())
-        .unwrap_or_else(|_| String::from_utf8_lossy(&body).into_owned().into());
-    match post.receive(body).await {
-        Ok(()) => HttpResponse::Ok()
-            .insert_header((CONTENT_TYPE, "text/html"))
-            .insert_header((CACHE_CONTROL, "no-store"))
-            .body("ok"),
-        Err(_malformed) => empty(StatusCode::BAD_REQUEST),
+        match (request.wanted, session.transport()) {
+            // Also one that is too many, which is accepted and closed.
+            (Wanted::Upgrade, _) => Ok(session),
+            (_, Transport::WebSocket) => Err(Refusal::BadRequest),
+            (Wanted::Poll | Wanted::Post, Transport::Polling) => {
+                self.count(&session)?;
+                Ok(session)
+            }
+            (Wanted::Other, Transport::Polling) => Err(Refusal::SessionMethod),
+        }
     }
-}
 
-fn payload(payload: ByteString) -> HttpResponse {
-    HttpResponse::Ok()
-        .insert_header((CONTENT_TYPE, "text/plain; charset=UTF-8"))
-        .insert_header((CACHE_CONTROL, "no-store"))
-        .body(payload)
+    /// A poll or post counts for its session's user, once there is one.
+    fn count(&self, session: &Session) -> Result<(), Refusal> {
+        let user = session
+            .owner()
+            .and_then(|owner| UserId::parse(owner.clone()).ok());
+        let counted = user.map_or(Ok(()), |user| self.quota.session_request(&user));
+        counted.map_err(|retry_after_ms| Refusal::TooMany { retry_after_ms })
+    }
+
+    /// A GET: waits until there is something for the client. Where the client goes first, this is dropped, and with it the
+    /// session ends.
+    pub(crate) async fn poll(&self, request: &SessionRequest) -> Answer {
+        let session = match self.admit(request) {
+            Ok(session) => session,
+            Err(refusal) => return refusal.into(),
+        };
+        let Some(poll) = session.poll() else {
+            return refused(&session);
+        };
+        poll.payload()
+            .await
+            .map_or_else(|| refused(&session), Answer::Payload)
+    }
+
+    /// Has a held poll answered, so that the client comes with another one.
+    pub(crate) fn release_poll(&self, sid: &str) {
+        if let Some(session) = self.engine.session(sid) {
+            session.release_poll();
+        }
+    }
+
+    /// A POST: its packets are with the session when it is answered. Without a `body` it is of a type that no client of
+    /// this revision sends.
+    pub(crate) async fn post(
+        &self,
+        request: &SessionRequest,
+        body: Option<impl Future<Output = Result<ByteString, BodyError>>>,
+    ) -> Answer {
+        let session = match self.admit(request) {
+            Ok(session) => session,
+            Err(refusal) => return refusal.into(),
+        };
+        let Some(post) = session.post() else {
+            return refused(&session);
+        };
+        let Some(body) = body else { return Answer::Broken };
+        let read = tokio::select! {
+            read = body => read,
+            // A second POST came meanwhile, or the client is gone on its other connection: nobody waits for the rest.
+            () = post.session_ended() => Err(BodyError::Broken),
+        };
+        match read {
+            Ok(body) => match post.receive(body).await {
+                Ok(()) => Answer::Taken,
+                Err(_malformed) => Answer::Broken,
+            },
+            Err(BodyError::TooLarge) => {
+                post.reject();
+                Answer::TooLarge
+            }
+            Err(BodyError::Broken) => Answer::Broken,
+        }
+    }
 }
 
 /// Two requests of one kind at once, or one after the upgrade.
-fn refused(session: &Session) -> HttpResponse {
+fn refused(session: &Session) -> Answer {
     match session.transport() {
-        Transport::Polling => empty(StatusCode::BAD_REQUEST),
-        Transport::WebSocket => Refusal::BadRequest.respond(),
+        Transport::Polling => Answer::Broken,
+        Transport::WebSocket => Refusal::BadRequest.into(),
     }
-}
-
-fn empty(status: StatusCode) -> HttpResponse {
-    HttpResponse::new(status)
 }

@@ -4,14 +4,14 @@ use actix_web::{
     HttpResponse,
     http::{StatusCode, header::RETRY_AFTER},
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-/// When a node that starts or drains is worth another try, in seconds.
-const RETRY_NOT_READY_SECONDS: u64 = 1;
+/// When a node that starts or drains, or one that is out of reach, is worth another try, in seconds.
+const RETRY_UNAVAILABLE_SECONDS: u64 = 1;
 
 /// Why a request is refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Refusal {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Refusal {
     TransportUnknown,
     SessionUnknown,
     BadHandshakeMethod,
@@ -22,6 +22,8 @@ pub(super) enum Refusal {
     SessionMethod,
     /// The node starts or drains.
     NotReady,
+    /// The session's node is out of reach, or too slow to answer.
+    OutOfReach,
     /// The address opens too many, or the user polls and posts too often.
     TooMany {
         retry_after_ms: u64,
@@ -45,11 +47,14 @@ impl Refusal {
             Self::UnsupportedVersion => (StatusCode::BAD_REQUEST, 5, "Unsupported protocol version"),
             Self::SessionMethod => return HttpResponse::InternalServerError().finish(),
             Self::NotReady => (StatusCode::SERVICE_UNAVAILABLE, 4, "Not ready"),
+            Self::OutOfReach => (StatusCode::SERVICE_UNAVAILABLE, 4, "Unavailable"),
             Self::TooMany { .. } => (StatusCode::TOO_MANY_REQUESTS, 4, "Too many requests"),
         };
         let mut response = HttpResponse::build(status);
         match self {
-            Self::NotReady => _ = response.insert_header((RETRY_AFTER, RETRY_NOT_READY_SECONDS)),
+            Self::NotReady | Self::OutOfReach => {
+                response.insert_header((RETRY_AFTER, RETRY_UNAVAILABLE_SECONDS));
+            }
             Self::TooMany { retry_after_ms } => {
                 response.insert_header((RETRY_AFTER, retry_after_ms.div_ceil(1_000).max(1)));
             }

@@ -11,7 +11,7 @@ use actix_ws::{CloseCode, CloseReason, Item, Message, MessageStream, ProtocolErr
 use bytes::{Bytes, BytesMut};
 use bytestring::ByteString;
 use carillon_protocol::engine::{Frame, payload};
-use carillon_socketio::{Engine, Handshake, Incoming, Session, WebSocketSink};
+use carillon_socketio::{Engine, Handshake, Incoming, Owner, Session, WebSocketSink};
 use futures_util::Stream;
 
 use super::{frame_guard, refusal::Refusal};
@@ -32,6 +32,10 @@ pub(super) enum Link {
     Open(Handshake),
     /// It came with the sid of a session.
     Upgrade(Arc<Session>),
+    /// It came with the sid of a session on another node.
+    Arrival(ByteString, Arc<dyn Owner>),
+    /// The session of its sid, on another node, has a WebSocket: it is accepted and closed.
+    Surplus,
 }
 
 /// Accepts the WebSocket and runs it, apart from the request.
@@ -49,10 +53,6 @@ pub(super) async fn serve(
     let Ok((response, session, messages)) = actix_ws::handle(request, payload) else {
         return Refusal::BadRequest.respond();
     };
-    let link = match link {
-        Link::Open(handshake) => engine.open_websocket(handshake),
-        Link::Upgrade(session) => engine.upgrade(&session),
-    };
     let engine = Arc::clone(engine);
     let reader = Reader {
         messages: messages.max_frame_size(max_payload),
@@ -60,8 +60,22 @@ pub(super) async fn serve(
         max_payload,
         partial: None,
     };
+    let writer = Writer { session, binary };
+    let link = match link {
+        Link::Open(handshake) => engine.open_websocket(handshake),
+        Link::Upgrade(session) => engine.upgrade(&session),
+        Link::Arrival(sid, owner) => {
+            actix_web::rt::spawn(async move { engine.run_arrival(sid, owner, reader, writer).await });
+            return response;
+        }
+        Link::Surplus => {
+            let grace = engine.config().close_grace;
+            actix_web::rt::spawn(async move { _ = tokio::time::timeout(grace, writer.close(None)).await });
+            return response;
+        }
+    };
     // Ends with the connection or the session, whichever goes first; a drain waits until no session is left.
-    actix_web::rt::spawn(async move { engine.run(link, reader, Writer { session, binary }).await });
+    actix_web::rt::spawn(async move { engine.run(link, reader, writer).await });
     response
 }
 

@@ -1,16 +1,35 @@
-//! A backplane that can be taken down.
+//! A backplane that can be taken down, and whose order of messages can be scripted.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::{
+    collections::VecDeque,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use async_trait::async_trait;
+use bytes::Bytes;
+use bytestring::ByteString;
 use carillon_backplane::{
-    Fanout, Missed, Offset, Presence, Recovery, Result, SessionRecord, Unavailable, local::LocalBackplane,
+    Backplane, Fanout, Health, Missed, NodeTag, Offset, Peers, Placement, Presence, Recovery, Result,
+    RouteError, Routing, Selection, SessionRecord, SocketSummary, Unavailable, local::LocalBackplane,
 };
-use carillon_protocol::{adapter::Broadcast, id::Room, id::UserId, presence::OnlineUser, time::Timestamp};
+use carillon_protocol::{
+    adapter::Broadcast, id::Room, id::UserId, presence::OnlineUser, time::Timestamp, value::Value,
+};
+use parking_lot::Mutex;
 
 pub(crate) struct FlakyBackplane {
     inner: LocalBackplane,
     down: AtomicBool,
+    order: Mutex<Order>,
+}
+
+/// What the order of a chat's messages is said to be.
+#[derive(Debug, Default)]
+struct Order {
+    script: VecDeque<Placement>,
+    asked: Vec<u64>,
+    settled: Vec<u64>,
 }
 
 impl FlakyBackplane {
@@ -18,11 +37,26 @@ impl FlakyBackplane {
         Self {
             inner,
             down: AtomicBool::new(false),
+            order: Mutex::default(),
         }
     }
 
     pub(crate) fn set_down(&self, down: bool) {
         self.down.store(down, Ordering::SeqCst);
+    }
+
+    /// What the next messages in order are answered; after that all are placed.
+    pub(crate) fn script(&self, placements: impl IntoIterator<Item = Placement>) {
+        self.order.lock().script.extend(placements);
+    }
+
+    /// The `seq`s that were to be published, and those that were settled, since the last call.
+    pub(crate) fn take_order(&self) -> (Vec<u64>, Vec<u64>) {
+        let mut order = self.order.lock();
+        (
+            std::mem::take(&mut order.asked),
+            std::mem::take(&mut order.settled),
+        )
     }
 
     fn up(&self) -> Result<&LocalBackplane> {
@@ -40,16 +74,46 @@ impl Fanout for FlakyBackplane {
     async fn publish(&self, broadcast: Broadcast) -> Result<()> {
         self.up()?.publish(broadcast).await
     }
+
+    async fn publish_in_order(&self, chat: &str, seq: u64, broadcasts: Vec<Broadcast>) -> Result<Placement> {
+        let inner = self.up()?;
+        let scripted = {
+            let mut order = self.order.lock();
+            order.asked.push(seq);
+            order.script.pop_front()
+        };
+        match scripted {
+            None | Some(Placement::Placed) => inner.publish_in_order(chat, seq, broadcasts).await,
+            Some(other) => Ok(other),
+        }
+    }
+
+    async fn settle_order(&self, chat: &str, published: u64) -> Result<()> {
+        self.order.lock().settled.push(published);
+        self.up()?.settle_order(chat, published).await
+    }
+
+    fn occupied(&self, room: &Room) {
+        self.inner.occupied(room);
+    }
+
+    fn vacated(&self, room: &Room) {
+        self.inner.vacated(room);
+    }
+
+    async fn attend(&self, rooms: &[Room]) -> Result<()> {
+        self.up()?.attend(rooms).await
+    }
 }
 
 #[async_trait]
 impl Presence for FlakyBackplane {
     async fn connect(&self, user: &UserId, at: Timestamp) -> Result<bool> {
-        self.up()?.connect(user, at).await
+        Presence::connect(self.up()?, user, at).await
     }
 
     async fn disconnect(&self, user: &UserId) -> Result<bool> {
-        self.up()?.disconnect(user).await
+        Presence::disconnect(self.up()?, user).await
     }
 
     async fn settle(&self, user: &UserId) -> Result<bool> {
@@ -58,6 +122,10 @@ impl Presence for FlakyBackplane {
 
     async fn online(&self) -> Result<Vec<OnlineUser>> {
         self.up()?.online().await
+    }
+
+    async fn is_online(&self, user: &UserId) -> Result<bool> {
+        self.up()?.is_online(user).await
     }
 }
 
@@ -79,6 +147,10 @@ impl Recovery for FlakyBackplane {
         self.up()?.forget(pid).await
     }
 
+    fn handed_over(&self, pid: &str) {
+        self.inner.handed_over(pid);
+    }
+
     async fn find(&self, pid: &str) -> Result<Option<SessionRecord>> {
         self.up()?.find(pid).await
     }
@@ -89,5 +161,89 @@ impl Recovery for FlakyBackplane {
 
     async fn missed(&self, offset: &str, rooms: &[Room]) -> Result<Option<Vec<Missed>>> {
         self.up()?.missed(offset, rooms).await
+    }
+}
+
+#[async_trait]
+impl Routing for FlakyBackplane {
+    fn tag(&self) -> &NodeTag {
+        self.inner.tag()
+    }
+
+    fn new_sid(&self) -> ByteString {
+        self.inner.new_sid()
+    }
+
+    fn new_socket_id(&self) -> ByteString {
+        self.inner.new_socket_id()
+    }
+
+    fn node_of(&self, sid: &str) -> Option<NodeTag> {
+        self.inner.node_of(sid)
+    }
+
+    fn is_alive(&self, node: &str) -> bool {
+        self.inner.is_alive(node)
+    }
+
+    async fn request(
+        &self,
+        node: &NodeTag,
+        body: Bytes,
+        timeout: Duration,
+    ) -> std::result::Result<Bytes, RouteError> {
+        self.inner.request(node, body, timeout).await
+    }
+
+    fn has_fences(&self) -> bool {
+        self.inner.has_fences()
+    }
+
+    async fn fence(&self, node: &NodeTag, id: &str) -> Result<()> {
+        self.up()?.fence(node, id).await
+    }
+}
+
+#[async_trait]
+impl Peers for FlakyBackplane {
+    async fn server_count(&self) -> Result<usize> {
+        self.up()?.server_count().await
+    }
+
+    async fn fetch_sockets(&self, selection: &Selection) -> Result<Vec<SocketSummary>> {
+        self.up()?.fetch_sockets(selection).await
+    }
+
+    async fn join(&self, selection: &Selection, rooms: &[Room]) -> Result<()> {
+        Peers::join(self.up()?, selection, rooms).await
+    }
+
+    async fn leave(&self, selection: &Selection, rooms: &[Room]) -> Result<()> {
+        Peers::leave(self.up()?, selection, rooms).await
+    }
+
+    async fn disconnect(&self, selection: &Selection, close: bool) -> Result<()> {
+        Peers::disconnect(self.up()?, selection, close).await
+    }
+
+    async fn ask(&self, broadcast: Broadcast, timeout: Duration) -> Result<Vec<Value>> {
+        self.up()?.ask(broadcast, timeout).await
+    }
+
+    async fn server_side_emit(&self, nsp: &str, args: Vec<Value>) -> Result<()> {
+        self.up()?.server_side_emit(nsp, args).await
+    }
+
+    async fn server_side_ask(&self, nsp: &str, args: Vec<Value>) -> Result<Vec<Value>> {
+        self.up()?.server_side_ask(nsp, args).await
+    }
+}
+
+impl Backplane for FlakyBackplane {
+    fn health(&self) -> Health {
+        Health {
+            is_up: !self.down.load(Ordering::SeqCst),
+            ..self.inner.health()
+        }
     }
 }

@@ -34,6 +34,42 @@ pub(super) fn secret(given: &str) -> Result<Option<SecretString>, String> {
     text(given).map(|secret| Some(SecretString::from(secret)))
 }
 
+/// Shorter ones can be guessed from what they seal.
+const LEAST_CLUSTER_SECRET_BYTES: usize = 16;
+
+pub(super) fn cluster_secret(given: &str) -> Result<Option<SecretString>, String> {
+    if given.len() < LEAST_CLUSTER_SECRET_BYTES {
+        return Err(format!("a text of {LEAST_CLUSTER_SECRET_BYTES} bytes or more"));
+    }
+    secret(given)
+}
+
+/// A server's address of one of these schemes. It is a secret, since it may hold a password.
+pub(super) fn uri(given: &str, schemes: &[&str]) -> Result<Option<SecretString>, String> {
+    let names_a_server = |scheme: &&str| {
+        given
+            .strip_prefix(*scheme)
+            .and_then(|rest| rest.strip_prefix("://"))
+            .is_some_and(|server| !server.is_empty() && !server.starts_with('/'))
+    };
+    if schemes.iter().any(names_a_server) {
+        return secret(given);
+    }
+    Err(format!(
+        "an address that begins with {}://",
+        schemes.join(":// or ")
+    ))
+}
+
+/// Nothing that has a meaning in keys, channels or their patterns.
+pub(super) fn redis_key(given: &str) -> Result<String, String> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._:/-".contains(&byte);
+    if (1..=100).contains(&given.len()) && given.bytes().all(is_plain) {
+        return Ok(given.to_owned());
+    }
+    Err(String::from("1 to 100 letters, digits or . _ : / -"))
+}
+
 pub(super) fn role(given: &str) -> Option<String> {
     (!matches!(given, "" | "off")).then(|| given.to_owned())
 }

@@ -1,0 +1,189 @@
+//! The HTTP servers of a node: that for clients, that for health and metrics where it is apart, and the one that answers
+//! while the node waits for what it depends on.
+
+use std::{
+    net::{IpAddr, SocketAddr, TcpListener},
+    time::Duration,
+};
+
+use actix_web::{
+    App, HttpServer,
+    dev::{Server, ServerHandle},
+    http::KeepAlive,
+    middleware::{Condition, from_fn},
+    web,
+};
+use anyhow::Context as _;
+use carillon_protocol::problem::Code;
+use tokio::net::TcpSocket;
+use tokio_util::task::TaskTracker;
+
+use crate::{
+    http::{
+        cors, count,
+        dev::{self, DevTokens},
+        engineio::{self, Endpoint},
+        error::{self, ApiError},
+        health::{self, Health},
+        origin::Origins,
+        rest::{self, Rest},
+    },
+    settings::Settings,
+    telemetry::Metrics,
+};
+
+/// Longer than the idle time of any usual balancer, so that none of them finds a connection closed.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// How long a client may take to send the head of a request.
+const REQUEST_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long idle connections are waited for at the end, in seconds.
+const SHUTDOWN_SECONDS: u64 = 1;
+/// How many connections may wait to be accepted; actix' own default.
+const BACKLOG: u32 = 2_048;
+
+/// The parts that requests of clients are served with; shared by all workers.
+#[derive(Clone)]
+pub(super) struct Parts {
+    pub(super) rest: web::Data<Rest>,
+    pub(super) health: web::Data<Health>,
+    pub(super) endpoint: web::Data<Endpoint>,
+    pub(super) origins: web::Data<Origins>,
+    pub(super) metrics: web::Data<Metrics>,
+    pub(super) dev_tokens: Option<web::Data<DevTokens>>,
+}
+
+/// The ports of a node, taken before anything else is begun.
+#[derive(Debug)]
+pub(super) struct Listeners {
+    clients: TcpListener,
+    internal: Option<TcpListener>,
+}
+
+impl Listeners {
+    /// # Errors
+    /// Where a port is taken.
+    pub(super) fn bind(settings: &Settings) -> anyhow::Result<Self> {
+        let bind = |port| {
+            listen(settings.bind, port).with_context(|| format!("cannot listen on {}:{port}", settings.bind))
+        };
+        Ok(Self {
+            clients: bind(settings.port)?,
+            internal: settings.internal_port.map(bind).transpose()?,
+        })
+    }
+
+    /// Where clients are served.
+    pub(super) fn address(&self) -> anyhow::Result<SocketAddr> {
+        Ok(self.clients.local_addr()?)
+    }
+
+    /// Serves health and metrics on their own port, if they have one.
+    pub(super) fn serve_internal(&self, health: &web::Data<Health>) -> anyhow::Result<Option<Server>> {
+        let Some(listener) = &self.internal else {
+            return Ok(None);
+        };
+        let health = health.clone();
+        let server = HttpServer::new(move || {
+            App::new()
+                .app_data(health.clone())
+                .wrap(from_fn(error::json_errors))
+                .configure(health::configure)
+        })
+        .workers(1)
+        .disable_signals()
+        .listen(listener.try_clone()?)?;
+        Ok(Some(server.run()))
+    }
+
+    /// Answers on the clients' port while the node waits for its servers: health, where it belongs there, and a refusal that
+    /// is worth a retry. Connections are not kept, so that the next request finds the node.
+    pub(super) fn serve_waiting(
+        &self,
+        health: &web::Data<Health>,
+        origins: &web::Data<Origins>,
+    ) -> anyhow::Result<Server> {
+        let (health, origins) = (health.clone(), origins.clone());
+        let is_internal_apart = self.internal.is_some();
+        let server = HttpServer::new(move || {
+            App::new()
+                .app_data(health.clone())
+                .app_data(origins.clone())
+                .configure(|cfg| {
+                    if !is_internal_apart {
+                        health::configure(cfg);
+                    }
+                    cfg.default_service(web::to(starting));
+                })
+                .wrap(from_fn(error::json_errors))
+                .wrap(from_fn(cors::cors))
+        })
+        .workers(1)
+        .keep_alive(KeepAlive::Disabled)
+        .disable_signals()
+        .listen(self.clients.try_clone()?)?;
+        Ok(server.run())
+    }
+
+    /// Serves clients.
+    pub(super) fn serve_clients(self, settings: &Settings, parts: Parts) -> anyhow::Result<Server> {
+        let is_internal_apart = self.internal.is_some();
+        let server = HttpServer::new(move || {
+            let Parts {
+                rest,
+                health,
+                endpoint,
+                origins,
+                metrics,
+                dev_tokens,
+            } = parts.clone();
+            let is_dev = dev_tokens.is_some();
+            App::new()
+                .app_data(rest)
+                .app_data(health)
+                .app_data(origins)
+                .app_data(metrics)
+                .configure(|cfg| engineio::configure(cfg, engineio::PREFIX, endpoint))
+                .service(web::scope("").wrap(from_fn(error::json_errors)).configure(|cfg| {
+                    if !is_internal_apart {
+                        health::configure(cfg);
+                    }
+                    if let Some(tokens) = dev_tokens {
+                        dev::configure(cfg, tokens);
+                    }
+                    rest::configure(cfg);
+                }))
+                .wrap(from_fn(cors::cors))
+                .wrap(Condition::new(is_dev, from_fn(dev::guard)))
+                .wrap(from_fn(count::responses))
+        })
+        .workers(settings.workers)
+        .shutdown_timeout(SHUTDOWN_SECONDS)
+        .keep_alive(KEEP_ALIVE)
+        .client_request_timeout(REQUEST_HEAD_TIMEOUT)
+        .h1_allow_half_closed(false)
+        .disable_signals()
+        .listen(self.clients)?;
+        Ok(server.run())
+    }
+}
+
+/// Has `tasks` run a server.
+pub(super) fn spawn(server: Server, tasks: &TaskTracker) -> ServerHandle {
+    let handle = server.handle();
+    tasks.spawn(server);
+    handle
+}
+
+async fn starting() -> Result<web::Bytes, ApiError> {
+    Err(ApiError::new(Code::Unavailable, "The node is starting"))
+}
+
+fn listen(address: IpAddr, port: u16) -> std::io::Result<TcpListener> {
+    let socket = match address {
+        IpAddr::V4(_) => TcpSocket::new_v4(),
+        IpAddr::V6(_) => TcpSocket::new_v6(),
+    }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind((address, port).into())?;
+    socket.listen(BACKLOG)?.into_std()
+}

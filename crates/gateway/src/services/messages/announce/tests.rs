@@ -1,0 +1,181 @@
+use carillon_backplane::Placement::{Early, Known, Placed, Unsettled};
+use carillon_protocol::value::Value;
+
+use super::*;
+use crate::services::{
+    presence::Scope,
+    testing::{Node, pair, text_of, user},
+};
+
+/// How many times a message that is early is tried before its predecessors are published on behalf.
+const PATIENT: usize = 9;
+
+/// Stores messages from bob to ann that their node does not announce.
+async fn stored_only(node: &Node, times: &[i64]) {
+    node.backplane.set_down(true);
+    for at in times {
+        node.clock.set(*at);
+        node.say("bob", "ann", "stored").await;
+    }
+    node.backplane.set_down(false);
+}
+
+/// The `seq` of each `receiveMessage` that was announced since the last call.
+fn announced(node: &Node) -> Vec<u64> {
+    let seq = |broadcast: Broadcast| {
+        let is_message = broadcast.event[0] == Value::from("receiveMessage");
+        is_message.then(|| broadcast.event[1].get("seq").and_then(Value::as_u64).unwrap())
+    };
+    node.announced.take().into_iter().filter_map(seq).collect()
+}
+
+#[test]
+fn pauses_double_and_make_up_the_patience() {
+    let pauses: Vec<_> = Pauses::new().map(|pause| pause.as_millis()).collect();
+    assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 64, 73]);
+    assert_eq!(pauses.len() + 1, PATIENT);
+}
+
+#[tokio::test]
+async fn a_message_that_was_published_before_is_left_at_that() {
+    let node = Node::new(Scope::All);
+    node.backplane.script([Known]);
+
+    node.say("bob", "ann", "one").await;
+
+    assert!(announced(&node).is_empty());
+    assert_eq!(node.backplane.take_order(), (vec![1], vec![]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_early_message_waits_for_its_predecessor() {
+    let node = Node::new(Scope::All);
+    stored_only(&node, &[0]).await;
+    node.backplane
+        .script([Early { expected: 1 }, Early { expected: 1 }, Placed]);
+
+    node.say("bob", "ann", "two").await;
+
+    assert_eq!(announced(&node), [2]);
+    assert_eq!(node.backplane.take_order(), (vec![2, 2, 2], vec![]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_predecessor_whose_node_is_gone_is_announced_on_behalf_with_its_own_notification() {
+    let node = Node::new(Scope::All);
+    stored_only(&node, &[0, 0]).await;
+    node.backplane.script(vec![Early { expected: 1 }; PATIENT]);
+
+    node.say("bob", "ann", "three").await;
+
+    let told = node.announced.take();
+    let names: Vec<_> = told
+        .iter()
+        .map(|broadcast| broadcast.event[0].as_text().unwrap())
+        .collect();
+    assert_eq!(names, ["receiveMessage", "notification"].repeat(3));
+    let ann = user("ann");
+    let inbox = node.services.notifications.unread(&ann, 10).await.unwrap();
+    for (notify, stored) in told.iter().skip(1).step_by(2).zip(inbox) {
+        assert_eq!(text_of(&notify.event, "_id"), stored.content.id.to_string());
+    }
+    let (asked, _) = node.backplane.take_order();
+    assert_eq!(asked[PATIENT..], [1, 2, 3]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_notification_that_was_read_is_not_told_of() {
+    let node = Node::new(Scope::All);
+    stored_only(&node, &[0]).await;
+    let (ann, chat) = (user("ann"), pair("ann", "bob"));
+    node.services
+        .notifications
+        .mark_all_read(&chat, &ann)
+        .await
+        .unwrap();
+    node.backplane.script(vec![Early { expected: 1 }; PATIENT]);
+
+    node.say("bob", "ann", "two").await;
+
+    let lines = node.announced.take_lines();
+    assert_eq!(
+        lines,
+        [
+            "receiveMessage → chat_ann_bob",
+            "receiveMessage → chat_ann_bob",
+            "notification → user_ann"
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backplane_that_goes_in_circles_is_given_up_on() {
+    let node = Node::new(Scope::All);
+    stored_only(&node, &[0]).await;
+    node.backplane.script(vec![Early { expected: 1 }; 1_000]);
+
+    let message = node.say("bob", "ann", "two").await;
+
+    assert_eq!((message.seq, announced(&node)), (2, vec![]));
+    assert!(node.backplane.take_order().0.len() <= 2 * ATTEMPTS);
+}
+
+#[tokio::test(start_paused = true)]
+async fn predecessors_that_are_nowhere_keep_a_message_back() {
+    let node = Node::new(Scope::All);
+    stored_only(&node, &[0]).await;
+    node.backplane.script(vec![Early { expected: 2 }; 1_000]);
+
+    node.say("bob", "ann", "two").await;
+
+    assert!(announced(&node).is_empty());
+}
+
+#[tokio::test]
+async fn an_unknown_chat_begins_at_its_first_message() {
+    let node = Node::new(Scope::All);
+    node.backplane.script([Unsettled, Placed]);
+
+    node.say("bob", "ann", "one").await;
+
+    assert_eq!(announced(&node), [1]);
+    assert_eq!(node.backplane.take_order(), (vec![1, 1], vec![0]));
+}
+
+#[tokio::test]
+async fn what_is_older_than_two_seconds_was_published() {
+    let node = Node::new(Scope::All);
+    stored_only(&node, &[1_000, 2_000, 8_000]).await;
+    node.clock.set(10_000);
+    node.backplane.script([Unsettled, Placed]);
+
+    node.say("bob", "ann", "four").await;
+
+    assert_eq!(announced(&node), [4]);
+    assert_eq!(node.backplane.take_order().1, [3]);
+}
+
+#[tokio::test]
+async fn what_is_younger_may_not_have_been_and_is_announced_on_behalf() {
+    let node = Node::new(Scope::All);
+    stored_only(&node, &[1_000, 8_001, 9_000]).await;
+    node.clock.set(10_000);
+    node.backplane.script([Unsettled]);
+    node.backplane.script(vec![Early { expected: 2 }; PATIENT]);
+
+    node.say("bob", "ann", "four").await;
+
+    assert_eq!(announced(&node), [2, 3, 4]);
+    assert_eq!(node.backplane.take_order().1, [1]);
+}
+
+#[tokio::test]
+async fn not_more_than_a_hundred_are_looked_back_at() {
+    let node = Node::new(Scope::All);
+    stored_only(&node, &[5_000; 150]).await;
+    node.backplane.script([Unsettled, Placed]);
+
+    node.say("bob", "ann", "last").await;
+
+    assert_eq!(node.backplane.take_order().1, [50]);
+}
