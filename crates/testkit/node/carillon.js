@@ -16,6 +16,9 @@ let names = 0;
 /** A user id that no other test of this file uses, without `_`. */
 export const someone = (name = "user") => `${name}${(names += 1)}`;
 
+/** The id of the chat of two users. */
+export const chatOf = (...users) => users.sort().join("_");
+
 /** Runs the binary to its end: `{ code, signal, output }`. */
 export async function run(args, env = {}) {
   const command = new ServerProcess(binary("carillon", "CARILLON_BIN"), args, { PATH: process.env.PATH, ...env });
@@ -25,9 +28,10 @@ export async function run(args, env = {}) {
 
 /**
  * Starts a node and waits until it is ready. `env` adds to or, with `undefined`, takes from its environment;
- * `dataDir` names a folder that outlives it, `port` a port, `healthPort` the one that `/readyz` is asked on.
+ * `dataDir` names a folder that outlives it, `port` a port, `healthPort` the one that `/readyz` is asked on, `settled`
+ * is for its clients.
  */
-export async function startNode({ env = {}, args = [], dataDir, port, healthPort } = {}) {
+export async function startNode({ env = {}, args = [], dataDir, port, healthPort, settled } = {}) {
   const folder = dataDir ?? (await mkdtemp(join(tmpdir(), "carillon-test-")));
   port ??= await freePort();
   const environment = {
@@ -40,7 +44,7 @@ export async function startNode({ env = {}, args = [], dataDir, port, healthPort
   };
   for (const [name, value] of Object.entries(environment)) if (value === undefined) delete environment[name];
   const process_ = new ServerProcess(binary("carillon", "CARILLON_BIN"), ["serve", ...args], environment);
-  const node = new CarillonNode(process_, port, dataDir ? undefined : folder);
+  const node = new CarillonNode(process_, port, { folder: dataDir ? undefined : folder, settled });
   try {
     await process_.answers(`http://127.0.0.1:${healthPort ?? port}/readyz`, 200);
   } catch (error) {
@@ -50,16 +54,16 @@ export async function startNode({ env = {}, args = [], dataDir, port, healthPort
   return node;
 }
 
-class CarillonNode {
+/** Carillon as its clients know it, behind one port: a node, or a balancer in front of several. */
+export class Gateway {
   #clients = [];
-  #folder;
+  #settled;
 
-  constructor(process_, port, folder) {
-    this.process = process_;
+  constructor(port, settled) {
     this.port = port;
     this.url = `http://127.0.0.1:${port}`;
     this.endpoint = `${this.url}/socket.io/`;
-    this.#folder = folder;
+    this.#settled = settled;
   }
 
   /** A good token for a user; `claims` adds to it. */
@@ -70,7 +74,7 @@ class CarillonNode {
   /** An official client that has not connected yet. `as` names a user, or nobody; `auth` overrules what it sends. */
   client(as, options = {}) {
     const auth = as === undefined ? undefined : { token: this.token(as) };
-    const client = clientOf(this.url, { auth, ...options });
+    const client = clientOf(this.url, { auth, settled: this.#settled, ...options });
     this.#clients.push(client);
     return client;
   }
@@ -134,9 +138,31 @@ class CarillonNode {
     return within(answer, `${method} ${path}`, 15_000);
   }
 
+  closeClients() {
+    for (const client of this.#clients) client.close();
+  }
+}
+
+class CarillonNode extends Gateway {
+  #folder;
+
+  constructor(process_, port, { folder, settled }) {
+    super(port, settled);
+    this.process = process_;
+    this.#folder = folder;
+  }
+
+  /** The value of a metric, or the sum over its labels; `undefined` where it is not told. */
+  async metric(name) {
+    const { text } = await this.get("/metrics");
+    const lines = text.split("\n").filter((line) => line.startsWith(`${name} `) || line.startsWith(`${name}{`));
+    const values = lines.map((line) => Number(line.slice(line.lastIndexOf(" ") + 1)));
+    return values.length === 0 ? undefined : values.reduce((sum, value) => sum + value);
+  }
+
   /** Ends all clients and the process; `{ code, signal }`. */
   async stop(signal) {
-    for (const client of this.#clients) client.close();
+    this.closeClients();
     const end = await this.process.stop(signal);
     if (this.#folder) await rm(this.#folder, { recursive: true, force: true });
     return end;

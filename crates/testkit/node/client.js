@@ -9,8 +9,11 @@ export const COMBINATIONS = [["polling"], ["websocket"], ["polling", "websocket"
   ["default", "msgpack"].map((parser) => ({ name: `${transports.join(" then ")}, ${parser} parser`, transports, parser })),
 );
 
-/** A client of `url` that waits for `connect()`; it neither shares a connection nor comes back unless told to. */
-export function clientOf(url, { parser = "default", ...options } = {}) {
+/**
+ * A client of `url` that waits for `connect()`; it neither shares a connection nor comes back unless told to. `settled`
+ * resolves once what other nodes had for a client has come to its own node.
+ */
+export function clientOf(url, { parser = "default", settled, ...options } = {}) {
   const socket = io(url, {
     autoConnect: false,
     forceNew: true,
@@ -19,18 +22,25 @@ export function clientOf(url, { parser = "default", ...options } = {}) {
     ...(parser === "msgpack" && { parser: msgpack }),
     ...options,
   });
-  return new Client(socket);
+  return new Client(socket, settled);
 }
+
+/** The event that a cluster sends through all that lies between its nodes and one client. */
+export const FENCE = "fence of the tests";
 
 export class Client {
   #unread = [];
   #waiting = new Set();
+  #settled;
 
-  constructor(socket) {
+  constructor(socket, settled = async () => {}) {
     this.socket = socket;
+    this.#settled = settled;
     /** Every event so far: `{ event, payload, args }`. */
     this.received = [];
-    socket.onAny((event, ...args) => this.#push({ event, payload: args[0], args }));
+    socket.onAny((event, ...args) => {
+      if (event !== FENCE) this.#push({ event, payload: args[0], args });
+    });
     for (const event of ["connect", "disconnect", "connect_error"]) {
       socket.on(event, (...args) => this.#push({ event, payload: args[0], args }));
     }
@@ -114,11 +124,12 @@ export class Client {
 
   /** Emits with an acknowledgement and returns it. */
   ask(event, ...args) {
-    return this.socket.timeout(5_000).emitWithAck(event, ...args);
+    return this.socket.timeout(20_000).emitWithAck(event, ...args);
   }
 
-  /** All that the node had for this client before now has arrived afterwards: its answers come in order. */
+  /** All that the nodes had for this client before now has arrived afterwards: what one node sends comes in order. */
   async fence() {
+    await this.#settled(this);
     await this.ask("getOnlineUsers");
   }
 
@@ -129,6 +140,17 @@ export class Client {
   /** Sends a message under plain names. */
   send(receiverId, message, more = {}) {
     return this.ask("sendMessage", { receiverId, message, senderName: "Sender", receiverName: "Receiver", ...more });
+  }
+
+  /** Every further connection goes to `node`. */
+  moveTo(node) {
+    this.socket.io.uri = node.url;
+  }
+
+  /** Connects again and tells whether the session was recovered. */
+  async reconnect() {
+    await this.connect();
+    return this.socket.recovered;
   }
 
   /** Loses the connection in the way of a network fault: the transport closes, the socket was not disconnected. */

@@ -3,16 +3,16 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { assertConsecutive, assertHas, assertRefused, OBJECT_ID } from "./assertions.js";
-import { someone, startNode } from "./carillon.js";
+import { chatOf, someone } from "./carillon.js";
+import { describeOneNode, start } from "./topology.js";
 
 let node;
 
 before(async () => {
-  node = await startNode();
+  node = await start();
 });
 after(() => node?.stop());
 
-const chatOf = (...users) => users.sort().join("_");
 const pair = () => {
   const users = [someone("alice"), someone("bob")];
   return { users, chatboxId: chatOf(...users) };
@@ -239,6 +239,7 @@ describe("ambiguous ids", () => {
     await p.ask("typing", { chatboxId, isTyping: true });
     const mark = await r.ask("markMessageRead", { messageId: one.messageId, chatboxId });
     assertHas(mark, { error: { message: "Failed to mark message as read" } });
+    await qr.next("userTyping");
     await Promise.all(clients.map((client) => client.fence()));
 
     assert.equal(one.chatboxId, chatboxId);
@@ -330,7 +331,7 @@ describe("text", () => {
   });
 });
 
-describe("the quota of messages", () => {
+describeOneNode("the quota of messages", () => {
   test("a burst of 200 passes, what is above it is refused by itself and worth a retry", async () => {
     const { users } = pair();
     const [alice] = await node.connectAll(users[0]);

@@ -3,15 +3,16 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { assertHas, ISO } from "./assertions.js";
-import { someone, startNode } from "./carillon.js";
+import { someone } from "./carillon.js";
 import { eventually } from "./process.js";
+import { start } from "./topology.js";
 import { Frames, Polling } from "./wire.js";
 
 let node;
 let watcher;
 
 before(async () => {
-  node = await startNode({ env: { SOCKET_PING_INTERVAL: "400", SOCKET_PING_TIMEOUT: "300" } });
+  node = await start({ env: { SOCKET_PING_INTERVAL: "400", SOCKET_PING_TIMEOUT: "300" } });
   watcher = await node.connect("watcher");
 });
 after(() => node?.stop());
@@ -173,7 +174,7 @@ describe("CARILLON_PRESENCE=contacts", () => {
   let private_;
 
   before(async () => {
-    private_ = await startNode({ env: { CARILLON_PRESENCE: "contacts" } });
+    private_ = await start({ env: { CARILLON_PRESENCE: "contacts" } });
   });
   after(() => private_?.stop());
 

@@ -12,14 +12,20 @@ export function binary(name, variable) {
   return process.env[variable] ?? fileURLToPath(new URL(name, TARGET));
 }
 
-/** A loopback port that nobody listens on. */
+/** A loopback port that nobody listens on, below those that the kernel gives to clients: it stays free for a restart. */
 export async function freePort() {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address();
-  server.close();
-  await once(server, "close");
-  return port;
+  for (;;) {
+    const port = 10_000 + Math.floor(Math.random() * 22_000);
+    const server = createServer().listen(port, "127.0.0.1");
+    try {
+      await once(server, "listening");
+    } catch {
+      continue;
+    }
+    server.close();
+    await once(server, "close");
+    return port;
+  }
 }
 
 /** Resolves with `value()` once that is neither `undefined` nor `false`; for facts that no event announces. */
@@ -33,6 +39,13 @@ export async function eventually(value, { within = 5_000, every = 15, what = "th
   }
 }
 
+/** What runs now. A test process that ends early takes all of it along, also what is stopped by SIGSTOP. */
+const running = new Set();
+process.on("exit", () => {
+  for (const child of running) child.kill("SIGKILL");
+});
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => process.exit(1));
+
 /** One running server process. */
 export class ServerProcess {
   #child;
@@ -40,6 +53,7 @@ export class ServerProcess {
 
   constructor(path, args, env) {
     this.#child = spawn(path, args, { env, stdio: ["ignore", "pipe", "pipe"] });
+    running.add(this.#child);
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
       stream.setEncoding("utf8").on("data", (text) => (this.output += text));
     }
@@ -48,7 +62,10 @@ export class ServerProcess {
       this.#child.on("error", (error) => resolve({ error }));
       this.#child.on("close", (code, signal) => resolve({ code, signal }));
     });
-    this.exited.then((end) => (this.end = end));
+    this.exited.then((end) => {
+      this.end = end;
+      running.delete(this.#child);
+    });
   }
 
   get pid() {

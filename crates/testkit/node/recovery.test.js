@@ -3,19 +3,18 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { assertHas } from "./assertions.js";
-import { someone, startNode } from "./carillon.js";
+import { chatOf, someone } from "./carillon.js";
 import { COMBINATIONS } from "./client.js";
 import { mint, seconds } from "./token.js";
+import { start } from "./topology.js";
 import { Frames } from "./wire.js";
 
 let node;
 
 before(async () => {
-  node = await startNode();
+  node = await start();
 });
 after(() => node?.stop());
-
-const chatOf = (...users) => users.sort().join("_");
 
 /** Alice, who will be cut off, and Bob, who goes on; both in their room. */
 async function pair(options) {
@@ -26,12 +25,6 @@ async function pair(options) {
   if (options?.transports?.length === 2) await alice.upgraded();
   await Promise.all([alice.join(chatboxId), bob.join(chatboxId)]);
   return { alice, bob, users, chatboxId };
-}
-
-async function reconnect(client) {
-  client.socket.connect();
-  await client.next("connect");
-  return client.socket.recovered;
 }
 
 describe("what was missed", () => {
@@ -48,7 +41,7 @@ describe("what was missed", () => {
       await bob.ask("markMessageRead", { messageId: before_.messageId, chatboxId });
       await bob.ask("typing", { chatboxId, isTyping: true });
       await bob.send(users[0], "missed 2");
-      assert.equal(await reconnect(alice), true);
+      assert.equal(await alice.reconnect(), true);
       await bob.send(users[0], "after it");
       await alice.next("receiveMessage", { match: ({ message }) => message === "after it" });
       await alice.fence();
@@ -78,7 +71,8 @@ describe("what was missed", () => {
     alice.forget();
     const other = someone("carol");
     await node.connect(other);
-    assert.equal(await reconnect(alice), true);
+    assert.equal(await alice.reconnect(), true);
+    await alice.next("userStatusChange", { match: ({ userId }) => userId === other });
     await alice.fence();
     const changes = alice.all("userStatusChange").filter(({ userId }) => userId === other);
     assert.deepEqual(changes.map(({ status }) => status), ["online"]);
@@ -90,7 +84,7 @@ describe("what was missed", () => {
     alice.forget();
     const json = { toUser: users[0], fromUser: users[1], message: "over REST" };
     assert.equal((await node.rest("POST", "/api/notifications/create", { as: users[1], json })).status, 201);
-    assert.equal(await reconnect(alice), true);
+    assert.equal(await alice.reconnect(), true);
     await alice.fence();
     assert.deepEqual(alice.all("notification").map(({ message }) => message), ["over REST"]);
   });
@@ -98,7 +92,7 @@ describe("what was missed", () => {
   test("what comes while the old connection still looks alive is not lost", async () => {
     const { alice, bob, users } = await pair();
     await Promise.all([alice.drop(), ...Array.from({ length: 10 }, (_, i) => bob.send(users[0], `${i}`))]);
-    assert.equal(await reconnect(alice), true);
+    assert.equal(await alice.reconnect(), true);
     await alice.fence();
     const seqs = alice.all("receiveMessage").map(({ seq }) => seq);
     assert.deepEqual(seqs, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
@@ -113,7 +107,7 @@ describe("what was missed", () => {
       if (answer.error) await new Promise((resolve) => setTimeout(resolve, answer.error.retryAfterMs));
       else sent += 1;
     }
-    assert.equal(await reconnect(alice), true);
+    assert.equal(await alice.reconnect(), true);
     await alice.fence();
     assert.deepEqual(alice.all("receiveMessage").map(({ seq }) => seq), Array.from({ length: 300 }, (_, i) => i + 1));
   });
@@ -124,7 +118,7 @@ describe("what was missed", () => {
     await alice.drop();
     alice.forget();
     await bob.send(users[0], "not for this socket");
-    assert.equal(await reconnect(alice), true);
+    assert.equal(await alice.reconnect(), true);
     await alice.fence();
     assert.deepEqual(alice.all("receiveMessage"), []);
     assert.equal(alice.all("notification").length, 1);
@@ -138,7 +132,7 @@ describe("when a session is recovered", () => {
     client.emit("joinChat", { chatboxId: chatOf(user, "zoe") });
     await client.next("chatJoined");
     await client.drop();
-    assert.equal(await reconnect(client), true);
+    assert.equal(await client.reconnect(), true);
   });
 
   test("userTyping as the last event does not spoil it", async () => {
@@ -147,7 +141,7 @@ describe("when a session is recovered", () => {
     await alice.next("userTyping");
     await alice.drop();
     await bob.send(users[0], "missed");
-    assert.equal(await reconnect(alice), true);
+    assert.equal(await alice.reconnect(), true);
     await alice.fence();
     assert.deepEqual(alice.all("receiveMessage").map(({ message }) => message), ["missed"]);
   });
@@ -157,7 +151,7 @@ describe("when a session is recovered", () => {
     for (let i = 1; i <= 4; i += 1) {
       await alice.drop();
       await bob.send(users[0], `round ${i}`);
-      assert.equal(await reconnect(alice), true, `round ${i}`);
+      assert.equal(await alice.reconnect(), true, `round ${i}`);
     }
     await alice.fence();
     assert.deepEqual(alice.all("receiveMessage").map(({ seq }) => seq), [1, 2, 3, 4]);
@@ -176,7 +170,7 @@ describe("when a session is recovered", () => {
 describe("when it is new", () => {
   /** After the reconnection nothing old comes, and the client is a socket like any other. */
   async function assertNew(client, bob, users, id) {
-    assert.equal(await reconnect(client), false);
+    assert.equal(await client.reconnect(), false);
     assert.notEqual(client.id, id);
     await client.fence();
     assert.deepEqual(client.all("receiveMessage"), []);
@@ -228,7 +222,7 @@ describe("when it is new", () => {
 
     assert.notEqual(eve.id, id);
     assert.deepEqual([...eve.all("receiveMessage"), ...eve.all("notification")], []);
-    assert.equal(await reconnect(alice), true);
+    assert.equal(await alice.reconnect(), true);
     assert.equal(alice.id, id);
     await alice.fence();
     assert.deepEqual(alice.all("receiveMessage").map(({ message }) => message), ["for alice"]);

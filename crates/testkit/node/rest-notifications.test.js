@@ -3,16 +3,16 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { assertHas, assertProblem, ISO, OBJECT_ID } from "./assertions.js";
-import { someone, startNode } from "./carillon.js";
+import { chatOf, someone } from "./carillon.js";
+import { start } from "./topology.js";
 
 let node;
 
 before(async () => {
-  node = await startNode();
+  node = await start();
 });
 after(() => node?.stop());
 
-const chatOf = (...users) => users.sort().join("_");
 const DAY = 24 * 3600 * 1000;
 const daysAgo = (days) => new Date(Date.now() - days * DAY).toISOString();
 const CREATE = "/api/notifications/create";

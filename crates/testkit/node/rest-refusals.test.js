@@ -6,12 +6,13 @@ import { after, before, describe, test } from "node:test";
 import { assertHas, assertProblem } from "./assertions.js";
 import { startNode } from "./carillon.js";
 import { mint, seconds, unsigned } from "./token.js";
+import { describeOneNode, start } from "./topology.js";
 import { within } from "./wire.js";
 
 let node;
 
 before(async () => {
-  node = await startNode();
+  node = await start();
 });
 after(() => node?.stop());
 
@@ -161,7 +162,7 @@ describe("bodies", () => {
   });
 });
 
-describe("the quota of an address", () => {
+describeOneNode("the quota of an address", () => {
   test("more than 2,000 requests in a second are refused with the time to wait", async () => {
     const limited = await startNode();
     try {

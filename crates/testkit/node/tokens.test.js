@@ -3,8 +3,9 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { assertHas, assertRefused, ISO } from "./assertions.js";
-import { someone, startNode } from "./carillon.js";
+import { someone } from "./carillon.js";
 import { mint, seconds } from "./token.js";
+import { start } from "./topology.js";
 
 // The leeway of 5 s may be granted to a live connection too.
 const EXPIRED = { ms: 12_000 };
@@ -12,7 +13,7 @@ const EXPIRED = { ms: 12_000 };
 let node;
 
 before(async () => {
-  node = await startNode();
+  node = await start();
 });
 after(() => node?.stop());
 

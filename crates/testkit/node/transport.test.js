@@ -5,12 +5,13 @@ import { after, before, describe, test } from "node:test";
 import { assertHas } from "./assertions.js";
 import { someone, startNode } from "./carillon.js";
 import { eventually } from "./process.js";
+import { describeOneNode, start } from "./topology.js";
 import { within, Frames, Polling, SEPARATOR } from "./wire.js";
 
 let node;
 
 before(async () => {
-  node = await startNode();
+  node = await start();
 });
 after(() => node?.stop());
 
@@ -46,18 +47,6 @@ describe("handshake", () => {
     const { status, text } = await node.raw("GET", "/socket.io?EIO=4&transport=polling");
     assert.equal(status, 404);
     assertHas(JSON.parse(text), { code: "not_found" });
-  });
-
-  test("the heartbeat is set by its two variables", async () => {
-    const quick = await startNode({ env: { SOCKET_PING_INTERVAL: "300", SOCKET_PING_TIMEOUT: "200" } });
-    try {
-      const frames = await Frames.open(quick.endpoint);
-      assertHas(frames.handshake, { pingInterval: 300, pingTimeout: 200 });
-      assert.equal(await frames.next(), "2");
-      assert.equal(await frames.closed, 1005);
-    } finally {
-      await quick.stop();
-    }
   });
 });
 
@@ -205,7 +194,21 @@ describe("an upgrade under traffic", () => {
   }
 });
 
-describe("a reader who lags", () => {
+describeOneNode("the heartbeat", () => {
+  test("is set by its two variables", async () => {
+    const quick = await startNode({ env: { SOCKET_PING_INTERVAL: "300", SOCKET_PING_TIMEOUT: "200" } });
+    try {
+      const frames = await Frames.open(quick.endpoint);
+      assertHas(frames.handshake, { pingInterval: 300, pingTimeout: 200 });
+      assert.equal(await frames.next(), "2");
+      assert.equal(await frames.closed, 1005);
+    } finally {
+      await quick.stop();
+    }
+  });
+});
+
+describeOneNode("a reader who lags", () => {
   test("1,024 packets behind it is closed; it slows nobody, and nobody else is closed", async () => {
     const open = await startNode({ env: { CARILLON_LIMITS: "off" } });
     try {
@@ -233,7 +236,7 @@ describe("a reader who lags", () => {
   });
 });
 
-describe("requests of an open session", () => {
+describeOneNode("requests of an open session", () => {
   test("count for its user, not for its address; one too many is 429 and ends nothing", async () => {
     const limited = await startNode({ env: { CARILLON_REQUEST_RATE: "20" } });
     try {

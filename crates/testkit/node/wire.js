@@ -34,6 +34,12 @@ export class Polling {
     return this.query.sid;
   }
 
+  /** The next requests go to `node`. */
+  at({ endpoint }) {
+    this.endpoint = endpoint;
+    return this;
+  }
+
   url(query = {}) {
     return `${this.endpoint}?${new URLSearchParams({ ...this.query, ...query })}`;
   }

@@ -54,6 +54,7 @@ fn crates_name_only_those_below_them() -> Result<()> {
     let allowed = [
         ("backplane", &["protocol"][..]),
         ("gateway", &["backplane", "protocol", "socketio", "store"][..]),
+        ("load", &[][..]),
         ("protocol", &[][..]),
         ("socketio", &["protocol"][..]),
         ("store", &["protocol"][..]),

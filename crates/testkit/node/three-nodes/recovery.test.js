@@ -1,0 +1,2 @@
+import "./setup.js";
+import "../recovery.test.js";

@@ -1,0 +1,2 @@
+import "./setup.js";
+import "../transport.test.js";
