@@ -58,7 +58,7 @@ enum Scenario {
         #[command(flatten)]
         target: Target,
         /// How many signals of a pair may be under way.
-        #[arg(long, default_value_t = 16)]
+        #[arg(long, default_value_t = 64)]
         window: u32,
     },
     /// `sendMessage` at a fixed rate, whatever the answers: latency as its users would see it.

@@ -55,8 +55,9 @@ describe("a session that moves", () => {
     // Both have written: they are contacts, and see each other come and go.
     await session.post(`420${JSON.stringify(["sendMessage", { receiverId: other, message: "hi", senderName: "A", receiverName: "B" }])}`);
     await writer.send(user, "hi");
-    const isLast = (packet) => packet.startsWith('42["notification"');
-    while (!(await session.packets()).some(isLast));
+    const read = [];
+    const has = (start) => read.some((packet) => packet.startsWith(start));
+    while (!["430[", '42["messageSent"', '42["notification"'].every(has)) read.push(...(await session.packets()));
 
     const frames = await upgrade(session, nodes[1]);
     await writer.send(user, "after the move");
@@ -64,8 +65,8 @@ describe("a session that moves", () => {
     nodes[0].process.signal("SIGKILL");
     await nodes[0].process.exited;
     for (let i = 0; i < 10; i += 1) await writer.send(user, `alone ${i}`);
-    const read = await frames.until((frame) => texts([frame])[0] === "alone 9");
-    assert.deepEqual(texts(read), Array.from({ length: 10 }, (_, i) => `alone ${i}`));
+    const alone = await frames.until((frame) => texts([frame])[0] === "alone 9");
+    assert.deepEqual(texts(alone), Array.from({ length: 10 }, (_, i) => `alone ${i}`));
     frames.send(`420${JSON.stringify(["typing", { chatboxId, isTyping: true }])}`);
     assert.equal((await frames.until(isAnswer)).at(-1), "430[{}]");
 

@@ -142,7 +142,8 @@ for (const { name, harm, heal } of FAULTS) {
         assert.deepEqual(client.all("receiveMessage").map(({ message }) => message), [...texts, "after it"]);
         assert.deepEqual(client.all("receiveMessage").map(({ seq }) => seq), Array.from({ length: 14 }, (_, i) => i + 1));
       }
-      assert.equal((await foreign.at(nodes[1]).post("1")).status, 200);
+      const afterwards = await Polling.open(nodes[0].endpoint);
+      assert.equal((await afterwards.at(nodes[1]).post("1")).status, 200);
       assert.equal(await lost.reconnect(), false, "recovery across a hole");
       // Nobody was declared dead by it.
       await watcher.fence();

@@ -57,6 +57,8 @@ class Reader {
       if (this.#waiting) this.#waiting.push(message);
       else this.#take(message);
     });
+    // What came before a CONNECT that never did is sent again; the official client would keep it and emit it twice.
+    client.socket.on("disconnect", () => (client.socket.receiveBuffer = []));
     client.socket.on("connect", () => {
       if (client.socket.recovered && !this.#waiting) return;
       if (!client.socket.recovered) this.#live.clear();
@@ -143,7 +145,7 @@ export class Traffic {
   }
 
   /** Resolves once so many more messages were confirmed. */
-  more(count, within = 20_000) {
+  more(count, within = 60_000) {
     const goal = this.confirmed + count;
     return eventually(() => this.confirmed >= goal, { within, what: `${count} more messages` });
   }
