@@ -277,10 +277,11 @@ impl RedisBackplane {
         Ok(())
     }
 
-    /// How long events are of use to a session that may still come back, with a margin.
+    /// How long events are of use to a session that may still come back: as long as its record may live, counted from before
+    /// its connection went unnoticed. Were it less, a stream that is gone would look like one with nothing missed.
     fn memory(&self) -> Duration {
         let margin = Duration::from_secs(30);
-        self.options.recovery_window + self.options.longest_silence + self.options.lease + margin
+        self.prolonged() + self.options.longest_silence + self.options.lease + margin
     }
 }
 

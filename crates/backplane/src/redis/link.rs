@@ -64,7 +64,11 @@ impl RedisBackplane {
         self.subscribe_all(&mut session, probes).await?;
         self.probe().await?;
         self.renew_epoch().await?;
-        let has_lost = !self.renew_lease().await? || self.has_lost_data.load(Ordering::Acquire);
+        if !self.renew_lease().await? {
+            // Kept until it is done with: the next attempt finds the lease renewed.
+            self.has_lost_data.store(true, Ordering::Release);
+        }
+        let has_lost = self.has_lost_data.load(Ordering::Acquire);
         self.register_users(has_lost).await?;
         if !self.announce_membership() {
             return Err(Unavailable::new("the connection was lost at once"));
@@ -152,6 +156,8 @@ impl RedisBackplane {
         {
             tracing::warn!(reason, "the link to Redis is down");
             gate.is_interrupted = true;
+            // What is logged meanwhile does not come here, or comes from the store without its place.
+            self.mark_unlogged();
             node.interrupted();
         }
         drop(gate);

@@ -3,7 +3,7 @@
 
 mod sessions;
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use async_trait::async_trait;
 use bytestring::ByteString;
@@ -88,7 +88,7 @@ impl Recovery for RedisBackplane {
 
 impl RedisBackplane {
     /// How long a record lives that is prolonged: long enough to miss a round, and for the window after.
-    fn prolonged(&self) -> Duration {
+    pub(super) fn prolonged(&self) -> Duration {
         self.options.recovery_window + self.options.longest_silence + PROLONGING * 2
     }
 
@@ -148,7 +148,8 @@ impl RedisBackplane {
             let pids: Vec<&str> = batch.iter().map(|pid| &**pid).collect();
             self.expire(&pids, Duration::ZERO).await?;
         }
-        self.sessions.ended.lock().retain(|pid| !ended.contains(pid));
+        let done: HashSet<&ByteString> = ended.iter().collect();
+        self.sessions.ended.lock().retain(|pid| !done.contains(pid));
         let pids: Vec<ByteString> = self.sessions.own.lock().keys().cloned().collect();
         for batch in pids.chunks(BATCH) {
             self.prolong(batch).await?;

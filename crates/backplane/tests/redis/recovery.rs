@@ -251,19 +251,12 @@ async fn offsets_from_before_a_restart_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_event_that_no_other_node_got_ends_the_epoch() {
+async fn an_outage_ends_the_epoch() {
     let server = RedisServer::start().await;
     let node = Node::start(&server).await;
     node.occupy(&["a"]).await;
     node.backplane.publish(event("before", &["a"])).await.unwrap();
     let before = node.recorder.events()[0].1.clone().unwrap();
-
-    // Away, but nothing was published meanwhile: the log is whole.
-    server.freeze();
-    node.until_up(false).await;
-    server.thaw();
-    node.until_up(true).await;
-    assert_eq!(missed(&node, &before, &["a"]).await, Some(Vec::new()));
 
     server.freeze();
     node.until_up(false).await;
@@ -272,6 +265,15 @@ async fn an_event_that_no_other_node_got_ends_the_epoch() {
     node.until_up(true).await;
     assert_eq!(missed(&node, &before, &["a"]).await, None);
     assert_eq!(node.recorder.events()[1], ("during".to_owned(), None));
+
+    // Also where this node published nothing: it may have heard nothing, either.
+    node.backplane.publish(event("between", &["a"])).await.unwrap();
+    let between = node.recorder.events()[2].1.clone().unwrap();
+    server.freeze();
+    node.until_up(false).await;
+    server.thaw();
+    node.until_up(true).await;
+    assert_eq!(missed(&node, &between, &["a"]).await, None);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -285,5 +287,6 @@ async fn streams_expire_when_no_session_can_need_them() {
     .await;
     node.backplane.publish(event("e", &["a"])).await.unwrap();
     let left: i64 = server.run(&["PTTL", "{carillon}:stream:a"]).await;
-    assert!((50_000..=55_000).contains(&left), "{left}");
+    // The record's 80 s, and what may have gone unnoticed before.
+    assert!((120_000..=125_000).contains(&left), "{left}");
 }
