@@ -122,10 +122,14 @@ impl Codec {
         (self.wire == Wire::Classic).then(|| self.channels.rooms_starting_with(tag))
     }
 
+    /// Whether `room` has a channel of its own.
+    pub(super) fn has_channel(&self, room: &Room) -> bool {
+        self.wire == Wire::Classic || channel::has_sharded_channel(room)
+    }
+
     /// The channel of `room`, if it has one.
     pub(super) fn channel_of(&self, room: &Room) -> Option<ByteString> {
-        let has_channel = self.wire == Wire::Classic || channel::has_sharded_channel(room);
-        has_channel.then(|| self.channels.room(room))
+        self.has_channel(room).then(|| self.channels.room(room))
     }
 
     /// The room whose channel this is; `None` for a channel that a node listens on in any case.
@@ -140,11 +144,6 @@ impl Codec {
             Wire::Classic => self.channels.of_rooms(rooms),
             Wire::Sharded => self.channels.of_rooms_sharded(rooms),
         }
-    }
-
-    /// Whether `channel` is that of everybody, not of one room.
-    pub(super) fn is_base(&self, channel: &str) -> bool {
-        self.channels.base() == channel
     }
 
     /// The command that counts the servers of the namespace, and the channel that all of them listen on.

@@ -4,7 +4,10 @@ use std::{sync::atomic::Ordering, time::Duration};
 
 use async_trait::async_trait;
 use bytestring::ByteString;
-use carillon_protocol::{adapter::Broadcast, id::Room};
+use carillon_protocol::{
+    adapter::{Broadcast, channel::sole_room},
+    id::Room,
+};
 use rand::distr::{Alphanumeric, SampleString};
 use tokio::time::Instant;
 
@@ -87,7 +90,7 @@ impl RedisBackplane {
     /// Whether `room` has a subscription of its own: not so where all events for it come anyway.
     fn has_subscription(&self, room: &Room) -> bool {
         let is_private = self.options.wire == Wire::Classic && room.as_str().starts_with(&*self.tag);
-        !is_private && self.codec.channel_of(room).is_some()
+        !is_private && self.codec.has_channel(room)
     }
 
     /// Its own sockets get it when it comes back, in its place among all events; at once where it will not come back.
@@ -155,9 +158,9 @@ impl RedisBackplane {
 
     /// Whether a broadcast to `rooms` comes back to this node.
     fn hears(&self, rooms: &[Room]) -> bool {
-        let channel = self.codec.channel_of_rooms(rooms);
-        let own = rooms.first().filter(|_| !self.codec.is_base(&channel));
-        own.is_none_or(|room| !self.has_subscription(room) || self.subscriptions.is_confirmed(room))
+        // To none or several it goes where every node listens.
+        let Some(room) = sole_room(rooms) else { return true };
+        !self.has_subscription(room) || self.subscriptions.is_confirmed(room)
     }
 
     /// As [`RedisBackplane::append`], where there is no log: a Redis Cluster has no order that all its channels share. Each

@@ -199,8 +199,7 @@ impl Forwarding {
 
     /// Answers another node. Dropped where that one no longer waits.
     pub async fn answer(&self, from: NodeTag, question: Bytes) -> Bytes {
-        let Ok(question) = rmp_serde::from_slice(&question) else {
-            tracing::warn!(%from, "a node asked what cannot be read");
+        let Some(question) = message::read_question(&from, &question) else {
             return Bytes::new();
         };
         let reply = match question {
@@ -217,7 +216,7 @@ impl Forwarding {
             }
             Question::Here => Reply::Noted,
         };
-        encode(&reply).into()
+        message::encode(&reply)
     }
 
     fn answer_upgrade(&self, request: &SessionRequest) -> Reply {
@@ -335,7 +334,7 @@ impl Forwarding {
         question: &Question,
         timeout: Duration,
     ) -> Result<Bytes, RouteError> {
-        let body = message::seal(Subject::Forward, &encode(question));
+        let body = message::seal(Subject::Forward, &message::encode(question));
         self.routing.request(node, body, timeout).await
     }
 
@@ -347,11 +346,6 @@ impl Forwarding {
             Err(error) => error,
         }
     }
-}
-
-fn encode(value: &impl Serialize) -> Vec<u8> {
-    // Plain data can be encoded; where it could not, the other side would not understand, and say so.
-    rmp_serde::to_vec(value).unwrap_or_default()
 }
 
 #[cfg(test)]

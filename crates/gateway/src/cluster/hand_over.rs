@@ -29,6 +29,7 @@ use carillon_socketio::{Engine, Owner};
 use serde::{Deserialize, Serialize};
 use tokio_util::task::TaskTracker;
 
+use super::message;
 use arrival::RemoteOwner;
 use departures::Departures;
 use fences::Fences;
@@ -109,22 +110,16 @@ impl HandOver {
 
     /// Answers the node of a WebSocket. Dropped where that one no longer waits.
     pub async fn answer(&self, from: NodeTag, question: Bytes) -> Bytes {
-        let Ok(Question { number, step }) = rmp_serde::from_slice(&question) else {
-            tracing::warn!(%from, "a node asked what cannot be read");
+        let Some(Question { number, step }) = message::read_question(&from, &question) else {
             return Bytes::new();
         };
-        encode(&self.departures.answer((from, number), step).await)
+        message::encode(&self.departures.answer((from, number), step).await)
     }
 
     /// The fence `id` has passed. Never waits.
     pub fn fence(&self, id: &str) {
         self.fences.passed(id);
     }
-}
-
-fn encode(value: &impl Serialize) -> Bytes {
-    // Plain data can be encoded; where it could not, the other side would not understand, and give up.
-    rmp_serde::to_vec(value).unwrap_or_default().into()
 }
 
 #[cfg(test)]

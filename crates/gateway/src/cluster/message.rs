@@ -2,6 +2,8 @@
 //! the subject writes for itself.
 
 use bytes::Bytes;
+use carillon_backplane::NodeTag;
+use serde::{Serialize, de::DeserializeOwned};
 
 /// What a message is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +40,21 @@ pub(crate) fn seal(subject: Subject, payload: &[u8]) -> Bytes {
 pub(crate) fn open(message: &Bytes) -> Option<(Subject, Bytes)> {
     let subject = Subject::of(*message.first()?)?;
     Some((subject, message.slice(1..)))
+}
+
+/// A subject's part of a message, or of its answer.
+pub(crate) fn encode(value: &impl Serialize) -> Bytes {
+    // Plain data can be encoded; where it could not, the other side would not understand, and give up.
+    rmp_serde::to_vec(value).unwrap_or_default().into()
+}
+
+/// Reads what the node `from` asks. Where that cannot be read the answer is an empty one.
+pub(crate) fn read_question<T: DeserializeOwned>(from: &NodeTag, question: &[u8]) -> Option<T> {
+    let read = rmp_serde::from_slice(question);
+    if read.is_err() {
+        tracing::warn!(%from, "a node asked what cannot be read");
+    }
+    read.ok()
 }
 
 #[cfg(test)]

@@ -51,14 +51,14 @@ impl Channels {
     /// Where the classic adapter publishes a broadcast to `rooms`: a room's own channel where there is exactly one.
     #[must_use]
     pub fn of_rooms(&self, rooms: &[Room]) -> ByteString {
-        single(rooms).map_or_else(|| self.base.clone(), |room| self.room(room))
+        sole_room(rooms).map_or_else(|| self.base.clone(), |room| self.room(room))
     }
 
     /// Where the sharded adapter in its mode `dynamic` publishes a broadcast. Rooms with a name of twenty characters have
     /// no channel: Node takes them for socket ids.
     #[must_use]
     pub fn of_rooms_sharded(&self, rooms: &[Room]) -> ByteString {
-        single(rooms)
+        sole_room(rooms)
             .filter(|room| has_sharded_channel(room))
             .map_or_else(|| self.base.clone(), |room| self.room(room))
     }
@@ -115,8 +115,9 @@ pub fn has_sharded_channel(room: &Room) -> bool {
     crate::text::utf16_len(room.as_str()) != 20
 }
 
-/// The room of a broadcast to exactly one.
-fn single(rooms: &[Room]) -> Option<&Room> {
+/// The room that `rooms` names, where it names one alone, however often: such a broadcast has that room's channel.
+#[must_use]
+pub fn sole_room(rooms: &[Room]) -> Option<&Room> {
     let first = rooms.first()?;
     rooms.iter().all(|room| room == first).then_some(first)
 }

@@ -11,7 +11,7 @@ use carillon_socketio::{Owner, SessionBrief, SessionExport};
 use rand::distr::{Alphanumeric, SampleString};
 use tokio::sync::oneshot;
 
-use super::{HandOver, Question, Reply, Step, departures::FENCE_TIMEOUT, encode};
+use super::{HandOver, Question, Reply, Step, departures::FENCE_TIMEOUT};
 use crate::cluster::message::{self, Subject};
 
 /// How long the session's node may take to answer what it can answer at once.
@@ -40,7 +40,7 @@ impl RemoteOwner {
     }
 
     async fn ask(&self, step: Step, timeout: Duration) -> Option<Reply> {
-        let question = encode(&Question {
+        let question = message::encode(&Question {
             number: self.number,
             step,
         });

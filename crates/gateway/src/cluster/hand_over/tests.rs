@@ -316,7 +316,7 @@ async fn a_node_that_dies_in_any_step_leaves_nothing_behind_on_the_other() {
 async fn nobody_but_the_node_of_the_websocket_can_go_on_with_its_hand_over() {
     let setting = setting().await;
     let ask = async |from: &'static str, number, step| {
-        let question = encode(&Question { number, step });
+        let question = message::encode(&Question { number, step });
         let reply = setting.x.hand_over.answer(from.into(), question).await;
         rmp_serde::from_slice::<Reply>(&reply).ok()
     };
