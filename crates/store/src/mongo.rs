@@ -9,6 +9,7 @@ mod chats;
 mod commands;
 mod documents;
 mod error;
+mod inspection;
 mod messages;
 mod notifications;
 mod repair;
@@ -19,13 +20,16 @@ mod writer;
 use std::{future::Future, time::Duration};
 
 use mongodb::{
-    Client,
+    Client, Database,
     options::{ClientOptions, ReadConcern, WriteConcern},
 };
 use tokio::{task::JoinSet, time::timeout};
 
-pub use self::error::OpenError;
 use self::{error::Failure, repair::Concerned, schema::Collections, writer::Writer};
+pub use self::{
+    error::OpenError,
+    inspection::{Inspection, inspect},
+};
 use crate::Result;
 
 /// The database's name where the address has none.
@@ -77,17 +81,7 @@ impl MongoStore {
     /// # Errors
     /// See [`OpenError`]; with [`OpenError::Unavailable`] a later attempt may succeed.
     pub async fn connect(uri: &str, options: MongoOptions) -> std::result::Result<Self, OpenError> {
-        let mut client = ClientOptions::parse(uri).await.map_err(OpenError::Address)?;
-        client.app_name.get_or_insert_with(|| DATABASE.to_owned());
-        client.max_pool_size = Some(options.connections.max(1));
-        client.server_selection_timeout = Some(SELECTION.min(options.timeout));
-        client.connect_timeout = Some(SELECTION.min(options.timeout));
-        client.read_concern = Some(ReadConcern::majority());
-        client.write_concern = Some(WriteConcern::majority());
-        let name = client.default_database.clone();
-        let client = Client::with_options(client).map_err(OpenError::Address)?;
-        let database = client.database(name.as_deref().unwrap_or(DATABASE));
-
+        let database = database(uri, &options).await?;
         let age = options
             .notification_age
             .map(|age| i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
@@ -128,4 +122,18 @@ impl MongoStore {
         })
         .await
     }
+}
+
+/// The database that `uri` names. Nothing is asked of its server yet.
+async fn database(uri: &str, options: &MongoOptions) -> std::result::Result<Database, OpenError> {
+    let mut client = ClientOptions::parse(uri).await.map_err(OpenError::Address)?;
+    client.app_name.get_or_insert_with(|| DATABASE.to_owned());
+    client.max_pool_size = Some(options.connections.max(1));
+    client.server_selection_timeout = Some(SELECTION.min(options.timeout));
+    client.connect_timeout = Some(SELECTION.min(options.timeout));
+    client.read_concern = Some(ReadConcern::majority());
+    client.write_concern = Some(WriteConcern::majority());
+    let name = client.default_database.clone();
+    let client = Client::with_options(client).map_err(OpenError::Address)?;
+    Ok(client.database(name.as_deref().unwrap_or(DATABASE)))
 }

@@ -4,6 +4,7 @@
 
 mod chats;
 mod error;
+mod inspection;
 mod messages;
 mod notifications;
 mod readers;
@@ -20,7 +21,10 @@ use std::{
 
 use rusqlite::Connection;
 
-pub use self::error::OpenError;
+pub use self::{
+    error::OpenError,
+    inspection::{Inspection, inspect},
+};
 use self::{readers::Readers, writer::Writer};
 
 /// More than there are statements, so that each is prepared once per connection.
@@ -133,9 +137,7 @@ fn connect(path: &Path, durability: Durability, busy_timeout: Duration) -> rusql
 
 /// Takes the lock file beside the database. The system gives it back when the process ends, however it ends.
 fn lock(path: &Path) -> Result<File, OpenError> {
-    let mut lock_path = OsString::from(path);
-    lock_path.push(".lock");
-    let lock_path = PathBuf::from(lock_path);
+    let lock_path = lock_path(path);
     let file_error = |source| OpenError::File {
         path: lock_path.clone(),
         source,
@@ -148,6 +150,13 @@ fn lock(path: &Path) -> Result<File, OpenError> {
         }),
         Err(TryLockError::Error(source)) => Err(file_error(source)),
     }
+}
+
+/// The lock file beside the database at `path`.
+fn lock_path(path: &Path) -> PathBuf {
+    let mut lock_path = OsString::from(path);
+    lock_path.push(".lock");
+    PathBuf::from(lock_path)
 }
 
 /// Makes a folder and those above it, for their owner only where the system has such a thing.

@@ -14,7 +14,7 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 use carillon_store::{
     Chats, Messages, Notifications, StoreError,
     messages::{AppendOutcome, MarkOutcome},
-    mongo::{MongoOptions, MongoStore, OpenError},
+    mongo::{self, MongoOptions, MongoStore, OpenError},
 };
 use databases::Database;
 use mongodb::bson::{Document, doc};
@@ -313,4 +313,47 @@ async fn notifications_expire_by_the_age_that_is_set() {
     }
     assert_eq!(expire.len(), 1);
     assert!(expire.iter().all(|keys| keys.contains("expiresAt")));
+}
+
+#[tokio::test]
+async fn an_inspection_tells_what_a_node_would_find_and_leaves_nothing_behind() {
+    let database = Database::new();
+    let empty = mongo::inspect(&database.uri()).await.unwrap();
+    assert!(!empty.is_prepared && empty.missing_indexes.is_empty());
+
+    drop(database.connect(MongoOptions::default()).await);
+    let used = mongo::inspect(&database.uri()).await.unwrap();
+    assert!(used.is_prepared && used.time_ms.is_some() && !used.server.is_empty());
+    assert_eq!(used.missing_indexes, Vec::<String>::new());
+
+    let raw = database.raw().await;
+    let chats = raw.collection::<Document>("carillon_chats");
+    // FerretDB does it and answers in a way that the driver does not take.
+    let _ = chats.drop_index("users_1_lastAt_-1").await;
+    let lacking = mongo::inspect(&database.uri()).await.unwrap();
+    assert!(
+        matches!(&*lacking.missing_indexes, [index] if index.starts_with("carillon_chats: ")),
+        "{:?}",
+        lacking.missing_indexes
+    );
+
+    let meta = raw.collection::<Document>("carillon_meta");
+    let left = meta.count_documents(doc! { "_id": { "$regex": "^check" } });
+    assert_eq!(left.await.unwrap(), 0);
+    let schema = doc! { "_id": "schema" };
+    let later = doc! { "$set": { "version": 99_i64 } };
+    meta.update_one(schema, later).await.unwrap();
+    assert!(matches!(
+        mongo::inspect(&database.uri()).await,
+        Err(OpenError::Newer { found: 99, .. })
+    ));
+}
+
+#[tokio::test]
+async fn an_inspection_without_a_server_says_so() {
+    let refused = mongo::inspect("mongodb://127.0.0.1:1/chat?directConnection=true").await;
+    assert!(
+        matches!(refused, Err(OpenError::Unavailable { .. })),
+        "{refused:?}"
+    );
 }

@@ -27,7 +27,7 @@ pub(super) const MESSAGES: &str = "carillon_messages";
 pub(super) const NOTIFICATIONS: &str = "carillon_notifications";
 pub(super) const CHATS: &str = "carillon_chats";
 const GROUPS: &str = "carillon_groups";
-const META: &str = "carillon_meta";
+pub(super) const META: &str = "carillon_meta";
 
 /// How many documents an answer brings at most; more come in several.
 pub(super) const MAX_BATCH: u32 = 10_000;
@@ -117,8 +117,19 @@ async fn version(collections: &Collections) -> Result<(), OpenError> {
     let found = read.retry(several()).await.map_err(|error| OpenError::Schema {
         reason: Failure::from(error).reason,
     })?;
+    judge(found.as_ref())
+}
+
+/// As [`version`], and leaves a new database without a note.
+pub(super) async fn check_version(database: &Database) -> Result<(), OpenError> {
+    let versions = database.collection::<Version>(META);
+    let found = versions.find_one(doc! { "_id": "schema" }).await;
+    judge(found.map_err(Failure::from)?.as_ref())
+}
+
+fn judge(found: Option<&Version>) -> Result<(), OpenError> {
     match found {
-        Some(Version { version }) if version > VERSION => Err(OpenError::Newer {
+        Some(&Version { version }) if version > VERSION => Err(OpenError::Newer {
             found: version,
             known: VERSION,
         }),
@@ -126,7 +137,8 @@ async fn version(collections: &Collections) -> Result<(), OpenError> {
     }
 }
 
-fn indexes() -> [(&'static str, Vec<IndexModel>); 3] {
+/// The indexes of each collection.
+pub(super) fn indexes() -> [(&'static str, Vec<IndexModel>); 3] {
     let unique = || IndexOptions::builder().unique(true).build();
     let partial = |filter: Document| IndexOptions::builder().partial_filter_expression(filter).build();
     let mut client_id = partial(doc! { "clientMessageId": { "$exists": true } });

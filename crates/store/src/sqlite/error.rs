@@ -21,7 +21,7 @@ pub enum OpenError {
     )]
     Newer {
         /// The file's version.
-        found: i64,
+        found: usize,
         /// The newest version known here.
         known: usize,
     },

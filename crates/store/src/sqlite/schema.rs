@@ -8,6 +8,17 @@ use super::OpenError;
 /// Every version of the schema, in order; `user_version` of a file says how many it has. Never change one that was released.
 const VERSIONS: &[M<'static>] = &[M::up(include_str!("schema/0001.sql"))];
 
+/// The version that this release writes.
+pub(super) const NEWEST: usize = VERSIONS.len();
+
+/// The version of a file; 0 of an empty one.
+pub(super) fn version(connection: &Connection) -> rusqlite::Result<usize> {
+    let version = connection.query_row("SELECT user_version FROM pragma_user_version", [], |row| {
+        row.get::<_, u32>(0)
+    })?;
+    Ok(usize::try_from(version).unwrap_or(usize::MAX))
+}
+
 /// Brings a file to the newest version, in one transaction per version.
 ///
 /// # Errors
@@ -18,18 +29,15 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), OpenError> {
     match migrations.to_latest(connection) {
         Ok(()) => {}
         Err(Error::MigrationDefinition(MigrationDefinitionError::DatabaseTooFarAhead)) => {
-            let found = connection.query_row("SELECT user_version FROM pragma_user_version", [], |row| {
-                row.get(0)
-            })?;
             return Err(OpenError::Newer {
-                found,
-                known: VERSIONS.len(),
+                found: version(connection)?,
+                known: NEWEST,
             });
         }
         Err(error) => return Err(error.into()),
     }
-    if !matches!(before, SchemaVersion::Inside(version) if version.get() == VERSIONS.len()) {
-        tracing::info!(version = VERSIONS.len(), "store schema brought up to date");
+    if !matches!(before, SchemaVersion::Inside(version) if version.get() == NEWEST) {
+        tracing::info!(version = NEWEST, "store schema brought up to date");
     }
     Ok(())
 }
