@@ -9,6 +9,7 @@ mod codec;
 mod commands;
 mod echoes;
 mod fanout;
+mod inspection;
 mod keyring;
 mod lease;
 mod link;
@@ -45,6 +46,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{Backplane, Health, Inbound, NodeTag, Result, Unavailable};
 
 pub use codec::Wire;
+pub use inspection::{Inspection, SubscriberBuffer, inspect};
 pub use routing::MAX_BODY_BYTES;
 
 /// How a node takes part in a cluster.

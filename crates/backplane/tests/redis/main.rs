@@ -9,6 +9,8 @@ mod fanout;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod inspection;
+#[cfg(test)]
 mod malformed;
 #[cfg(test)]
 mod peers;
