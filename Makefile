@@ -10,7 +10,7 @@ CARGO_DENY_VERSION := 0.20.2
 NODE_TESTS := crates/testkit/node
 SHELL_SCRIPTS := $(wildcard scripts/*) .ci/run $(addprefix deploy/dev/,common.bash program redis redis-cluster mongodb cluster ferretdb/build ferretdb/postgresql)
 
-.PHONY: help setup run cluster build test check fmt fmt-check clippy doc deny scripts-check conformance k6 measure bench-cluster clean
+.PHONY: help setup run cluster build test check fmt fmt-check clippy doc deny scripts-check conformance k6 measure bench-cluster reference clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -72,6 +72,12 @@ bench-cluster: build ## Figures of a cluster on this machine, socketioxide and N
 	cargo build --release --locked -p carillon-load
 	cargo build --release --locked --manifest-path loadtest/peers/socketioxide/Cargo.toml --target-dir $${CARGO_TARGET_DIR:-target}
 	loadtest/cluster-bench
+
+reference: ## Write the documents and help texts of the settings anew from their table
+	@scripts/setup rust
+	cargo run --quiet --bin carillon -- settings markdown > docs/configuration.md.new && mv docs/configuration.md.new docs/configuration.md
+	cargo run --quiet --bin carillon -- settings toml > deploy/carillon.toml.new && mv deploy/carillon.toml.new deploy/carillon.toml
+	INSTA_UPDATE=always cargo test --quiet -p carillon-gateway --lib cli::tests
 
 clean: ## Remove everything that was built or installed here
 	cargo clean

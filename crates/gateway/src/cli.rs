@@ -1,9 +1,13 @@
-//! The command line: `carillon serve` runs a node, `carillon token` signs a token for trying it.
+//! The command line: `carillon serve` runs a node, the other commands help with running it.
 //!
 //! What was asked for goes to standard output, all else (errors, logs) to standard error. The exit code is 0 where all
 //! went well, 1 where something failed at run time, 2 where the command line or the settings are wrong.
 
+mod check;
+mod completions;
 mod flags;
+mod healthcheck;
+mod reference;
 pub mod serve;
 pub mod token;
 
@@ -20,13 +24,22 @@ use crate::settings::{Environment, SettingsError};
 /// Where the command line or the settings are wrong; clap's own code, too.
 const USAGE: u8 = 2;
 
+const AFTER_HELP: &str = "\
+Examples:
+  carillon serve --dev                     a node to try on this machine, with no other server
+  carillon token --dev --user alice        a token for it
+  carillon check --config carillon.toml    what a node with this file would run with, and whether it could
+
+Exit codes:
+  0  all went well
+  1  something failed at run time
+  2  the command line or the settings are wrong
+
+Every setting: `carillon serve --help`, or docs/configuration.md.";
+
 /// Real-time chat and notifications for socket.io-client, as one binary.
 #[derive(Debug, Parser)]
-#[command(
-    name = "carillon",
-    version,
-    after_help = "`carillon serve --dev` starts a node to try on this machine."
-)]
+#[command(name = "carillon", version, after_help = AFTER_HELP)]
 struct CommandLine {
     #[command(subcommand)]
     command: Command,
@@ -36,6 +49,10 @@ struct CommandLine {
 enum Command {
     Serve(serve::Serve),
     Token(token::Token),
+    Check(check::Check),
+    Healthcheck(healthcheck::Healthcheck),
+    Settings(reference::Reference),
+    Completions(completions::Completions),
 }
 
 /// Why a command ended early.
@@ -67,22 +84,34 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             };
         }
     };
-    match execute(&command) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(Failure::Usage(error)) => complain(&error, ExitCode::from(USAGE)),
+    let environment = match Environment::of_process() {
+        Ok(environment) => environment,
+        Err(error) => return complain(&error.into(), ExitCode::from(USAGE)),
+    };
+    match execute(&command, &environment) {
+        Ok(code) => code,
+        Err(Failure::Usage(error)) => {
+            let code = complain(&error, ExitCode::from(USAGE));
+            for remark in environment.remarks() {
+                complain(&anyhow::Error::msg(remark), code);
+            }
+            code
+        }
         Err(Failure::Runtime(error)) => complain(&error, ExitCode::FAILURE),
     }
 }
 
-fn execute(command: &Command) -> Result<(), Failure> {
-    let environment = Environment::of_process()?;
-    match command {
-        Command::Serve(serve) => serve.run(&environment),
-        Command::Token(token) => {
-            let token = token.sign(&environment)?;
-            say(&token).map_err(|error| Failure::Runtime(error.into()))
-        }
-    }
+fn execute(command: &Command, environment: &Environment) -> Result<ExitCode, Failure> {
+    let answer = match command {
+        Command::Serve(serve) => return serve.run(environment).map(|()| ExitCode::SUCCESS),
+        Command::Check(check) => return check.run(environment),
+        Command::Token(token) => token.sign(environment)?,
+        Command::Healthcheck(healthcheck) => healthcheck.ask(environment)?,
+        Command::Settings(reference) => reference.write(),
+        Command::Completions(completions) => completions.write(),
+    };
+    say(&answer).map_err(|error| Failure::Runtime(error.into()))?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Prints what was asked for.
@@ -112,6 +141,40 @@ mod tests {
     #[test]
     fn the_command_line_holds_together() {
         CommandLine::command().debug_assert();
+    }
+
+    /// `make reference` writes them anew.
+    #[test]
+    fn the_help_reads_like_this() {
+        for (name, line) in [
+            ("carillon", "carillon --help"),
+            ("check", "carillon check --help"),
+            ("healthcheck", "carillon healthcheck --help"),
+            ("token", "carillon token --help"),
+            ("settings", "carillon settings --help"),
+            ("serve", "carillon serve --help"),
+        ] {
+            insta::assert_snapshot!(name, parse(line).unwrap_err().to_string());
+        }
+    }
+
+    #[test]
+    fn no_line_of_the_help_is_wider_than_a_terminal() {
+        for command in [
+            "serve",
+            "check",
+            "healthcheck",
+            "token",
+            "settings",
+            "completions",
+        ] {
+            let help = parse(&format!("carillon {command} --help"))
+                .unwrap_err()
+                .to_string();
+            for line in help.lines() {
+                assert!(line.chars().count() <= 110, "{command}: {line}");
+            }
+        }
     }
 
     #[test]

@@ -21,6 +21,7 @@ use crate::{
     settings::Settings,
 };
 use backends::Joint;
+pub(crate) use backends::{database_path, redis_options};
 use frame::{Frame, Service};
 use housekeeping::Housekeeping;
 use servers::{Listeners, Parts};

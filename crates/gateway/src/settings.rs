@@ -8,7 +8,11 @@
 mod dev_secret;
 mod error;
 mod layers;
+mod loaded;
+mod masked;
+mod names;
 pub mod read;
+pub mod reference;
 pub mod table;
 
 use std::{
@@ -29,7 +33,8 @@ use crate::{
 
 pub use dev_secret::DEV_SECRET_FILE;
 pub use error::SettingsError;
-pub use layers::{Environment, Flags};
+pub use layers::{Environment, Flags, Source};
+pub use loaded::Loaded;
 
 /// Everything that can be set.
 #[derive(Debug, Clone)]
@@ -237,20 +242,7 @@ impl Settings {
     /// # Errors
     /// [`SettingsError`], which names the variable, flag or key and says what is allowed.
     pub fn load(flags: &Flags, environment: &Environment) -> Result<Self, SettingsError> {
-        let mut settings = Self {
-            dev: flags.dev,
-            ..Self::default()
-        };
-        if settings.dev {
-            settings.bind = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        }
-        for given in layers::collect(flags, environment)? {
-            given
-                .setting
-                .apply(&mut settings, &given.text)
-                .map_err(|allowed| given.refused(allowed))?;
-        }
-        settings.check()?;
+        let mut settings = Loaded::read(flags, environment)?.settings;
         if settings.dev && settings.auth.secret.is_none() {
             settings.auth.secret = Some(dev_secret::load_or_create(&settings.data_dir)?);
         }
@@ -263,28 +255,23 @@ impl Settings {
         self.node_env == "development"
     }
 
-    fn check(&self) -> Result<(), SettingsError> {
-        if self.dev && !self.bind.is_loopback() {
-            return Err(SettingsError::DevBind { bind: self.bind });
-        }
-        if self
-            .internal_port
-            .is_some_and(|port| port != 0 && port == self.port)
-        {
-            return Err(SettingsError::SamePort { port: self.port });
-        }
-        if self.cluster.redis_url.is_some() && self.mongodb_uri.is_none() {
-            return Err(SettingsError::RedisAlone);
-        }
-        if self.cluster.secret.is_some() && self.cluster.redis_url.is_none() {
-            return Err(SettingsError::SecretAlone);
-        }
+    /// What the single settings, each good by itself, make wrong together.
+    fn contradictions(&self) -> Vec<SettingsError> {
         let auth = &self.auth;
         let has_key = auth.secret.is_some() || !auth.public_keys.is_empty() || auth.jwks.is_some();
-        if !self.dev && !has_key {
-            return Err(SettingsError::NoKey);
-        }
-        Ok(())
+        let (port, bind) = (self.port, self.bind);
+        let is_port_shared = self.internal_port == Some(port) && port != 0;
+        let has_redis = self.cluster.redis_url.is_some();
+        [
+            (self.dev && !bind.is_loopback()).then_some(SettingsError::DevBind { bind }),
+            is_port_shared.then_some(SettingsError::SamePort { port }),
+            (has_redis && self.mongodb_uri.is_none()).then_some(SettingsError::RedisAlone),
+            (!has_redis && self.cluster.secret.is_some()).then_some(SettingsError::SecretAlone),
+            (!self.dev && !has_key).then_some(SettingsError::NoKey),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
     }
 }
 

@@ -18,6 +18,12 @@ pub struct PublicKey {
 }
 
 impl PublicKey {
+    /// The name of its algorithm: `RS256`, `ES256` or `EdDSA`.
+    #[must_use]
+    pub fn algorithm(&self) -> String {
+        format!("{:?}", self.algorithm)
+    }
+
     /// All keys of a PEM text, at least one.
     ///
     /// # Errors

@@ -12,11 +12,19 @@ use crate::{
     telemetry,
 };
 
+const AFTER_HELP: &str = "\
+Exit codes:
+  0  stopped by SIGTERM or SIGINT, in order
+  1  could not start, or not stop in order
+  2  the command line or the settings are wrong";
+
 /// Run a node until SIGTERM or SIGINT
 ///
-/// Each setting is a flag, an environment variable or a key of a TOML file; flags win over the environment, the
-/// environment over the file.
+/// Each setting is a flag, an environment variable or a key of a TOML file. Flags win over the
+/// environment, the environment over the file, the file over defaults. What is misspelt is refused.
+/// `carillon check` with the same flags shows what a node would run with, and tries it.
 #[derive(Debug, Args)]
+#[command(verbatim_doc_comment, after_help = AFTER_HELP)]
 pub struct Serve {
     #[command(flatten)]
     pub(super) flags: Flags,
@@ -25,12 +33,15 @@ pub struct Serve {
 impl Serve {
     pub(super) fn run(&self, environment: &Environment) -> Result<(), Failure> {
         let settings = Settings::load(&self.flags, environment)?;
-        serve(&settings).map_err(Failure::Runtime)
+        serve(&settings, environment).map_err(Failure::Runtime)
     }
 }
 
-fn serve(settings: &Settings) -> anyhow::Result<()> {
+fn serve(settings: &Settings, environment: &Environment) -> anyhow::Result<()> {
     telemetry::init_logs(&settings.log)?;
+    for remark in environment.remarks() {
+        tracing::warn!("{remark}");
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(settings.workers)
         .enable_all()
@@ -84,7 +95,7 @@ A client (npm install socket.io-client), with that token:
 }
 
 /// The address as a client on this machine may call it: `0.0.0.0` is no address to call.
-fn reachable(address: SocketAddr) -> SocketAddr {
+pub(super) fn reachable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::from([127, 0, 0, 1]),
         IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(std::net::Ipv6Addr::LOCALHOST),

@@ -14,10 +14,13 @@ use crate::{
 
 /// Sign a token and print it
 ///
-/// The secret is that of `carillon serve` with the same settings: --secret, JWT_SECRET, the settings file, or with
-/// --dev the one in the data folder.
+/// The secret is that of `carillon serve` with the same settings: --secret, JWT_SECRET, the
+/// settings file, or with --dev the one in the data folder.
 #[derive(Debug, Args)]
-#[command(after_help = "Example: TOKEN=$(carillon token --dev --user alice)")]
+#[command(
+    verbatim_doc_comment,
+    after_help = "Example: TOKEN=$(carillon token --dev --user alice)"
+)]
 pub struct Token {
     /// Whom the token names
     #[arg(long, value_name = "ID", value_parser = user)]

@@ -1,6 +1,6 @@
 //! Which web origins may use the node: those of `FRONTEND_URL`, and the node's own.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, fmt};
 
 /// An entry of `FRONTEND_URL` that is no origin.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -49,6 +49,19 @@ impl Origins {
             return false;
         };
         self.any || self.listed.contains(&origin) || host.is_some_and(|host| origin.is_at(host))
+    }
+}
+
+/// As [`Origins::parse`] reads them, in the order of the alphabet.
+impl fmt::Display for Origins {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let listed = self.listed.iter();
+        let mut origins: Vec<String> = listed
+            .map(|Origin { scheme, authority }| format!("{scheme}://{authority}"))
+            .collect();
+        origins.extend(self.any.then(|| String::from("*")));
+        origins.sort();
+        f.write_str(&origins.join(","))
     }
 }
 
@@ -131,6 +144,14 @@ mod tests {
         ] {
             assert!(!origins.allows(refused, Some("node:4000")), "{refused}");
         }
+    }
+
+    #[test]
+    fn they_are_shown_as_they_are_read() {
+        let origins = Origins::parse("https://b.example, http://a.example:80/,*").unwrap();
+        assert_eq!(origins.to_string(), "*,http://a.example,https://b.example");
+        assert_eq!(Origins::parse(&origins.to_string()), Ok(origins));
+        assert_eq!(Origins::default().to_string(), "");
     }
 
     #[test]

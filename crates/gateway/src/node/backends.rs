@@ -1,7 +1,7 @@
 //! What a node keeps its state in, as its settings say: an embedded store or MongoDB; itself alone, or Redis and the other
 //! nodes. Servers that are not there yet are waited for.
 
-use std::{fmt::Display, sync::Arc, time::Duration};
+use std::{fmt::Display, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use carillon_backplane::{
@@ -18,7 +18,7 @@ use carillon_store::{
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::settings::{ClusterSettings, Settings};
+use crate::settings::Settings;
 
 /// The embedded database's file in the data folder.
 const DATABASE_FILE: &str = "carillon.db";
@@ -49,8 +49,7 @@ pub(super) const fn is_self_contained(settings: &Settings) -> bool {
 /// Where it is there and cannot be used.
 pub(super) async fn open_store(settings: &Settings) -> anyhow::Result<Arc<dyn Store>> {
     let Some(uri) = &settings.mongodb_uri else {
-        let path = settings.data_dir.join(DATABASE_FILE);
-        let store = SqliteStore::open(&path, &SqliteOptions::default());
+        let store = SqliteStore::open(&database_path(settings), &SqliteOptions::default());
         return Ok(Arc::new(store.context("the store cannot be opened")?));
     };
     let options = MongoOptions {
@@ -80,7 +79,7 @@ impl Joint {
                 LogBounds::default(),
             )));
         };
-        let options = redis_options(settings, &settings.cluster, url);
+        let options = redis_options(settings, url);
         let mut pauses = Pauses::before("Redis");
         loop {
             match RedisBackplane::connect(options.clone()).await {
@@ -133,7 +132,14 @@ impl Joint {
     }
 }
 
-fn redis_options(settings: &Settings, cluster: &ClusterSettings, url: &SecretString) -> RedisOptions {
+/// The embedded database's file.
+pub(crate) fn database_path(settings: &Settings) -> PathBuf {
+    settings.data_dir.join(DATABASE_FILE)
+}
+
+/// How a node with these settings takes part in the cluster that the Redis at `url` joins.
+pub(crate) fn redis_options(settings: &Settings, url: &SecretString) -> RedisOptions {
+    let cluster = &settings.cluster;
     RedisOptions {
         url: url.expose_secret().to_owned(),
         key: cluster.redis_key.clone(),

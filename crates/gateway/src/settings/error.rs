@@ -27,6 +27,9 @@ pub enum SettingsError {
         /// The nearest known name, where one is near.
         hint: Option<String>,
     },
+    /// More than one fault, in the order in which they were met; none of them is of this kind.
+    #[error("{} settings are wrong:{}", .0.len(), .0.iter().map(|error| format!("\n  {error}")).collect::<String>())]
+    Several(Vec<Self>),
     /// The settings file cannot be read.
     #[error("the settings file {} cannot be read: {reason}", path.display())]
     File {
@@ -80,6 +83,14 @@ pub enum SettingsError {
 }
 
 impl SettingsError {
+    /// All of `errors` as one, if there is any.
+    pub(super) fn all(mut errors: Vec<Self>) -> Result<(), Self> {
+        match errors.len() {
+            0 | 1 => errors.pop().map_or(Ok(()), Err),
+            _ => Err(Self::Several(errors)),
+        }
+    }
+
     pub(super) fn file(path: &Path, reason: &dyn fmt::Display) -> Self {
         Self::File {
             path: path.to_path_buf(),

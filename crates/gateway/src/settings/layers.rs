@@ -1,21 +1,18 @@
 //! The layers that settings come from: a file, the environment, flags. All give texts by name; later ones win.
 
-use std::{
-    collections::BTreeMap,
-    ffi::OsString,
-    path::{Path, PathBuf},
-};
+mod file;
 
-use config::{FileFormat, Format as _, Value, ValueKind};
+use std::{collections::BTreeMap, ffi::OsString, fmt, path::PathBuf};
 
 use super::{
     SettingsError,
+    names::{lookalike, nearest, nearest_variable},
     table::{self, Setting},
 };
 
 /// Names the settings file.
-const CONFIG_VARIABLE: &str = "CARILLON_CONFIG";
-const PREFIX: &str = "CARILLON_";
+pub(super) const CONFIG_VARIABLE: &str = "CARILLON_CONFIG";
+pub(super) const PREFIX: &str = "CARILLON_";
 
 /// What the command line sets.
 #[derive(Debug, Clone, Default)]
@@ -30,14 +27,52 @@ pub struct Flags {
 
 /// The environment's variables as the settings see them: those with a text in them.
 #[derive(Debug, Clone, Default)]
-pub struct Environment(BTreeMap<String, String>);
+pub struct Environment {
+    texts: BTreeMap<String, String>,
+    lookalikes: Vec<(String, &'static str)>,
+}
+
+/// Where a setting's value comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// Nobody set it.
+    Default,
+    /// `--dev` did.
+    Development,
+    /// The settings file.
+    File {
+        /// Its path.
+        path: PathBuf,
+        /// The line of its key, from 1, where that is known.
+        line: Option<usize>,
+    },
+    /// Its variable.
+    Environment,
+    /// Its flag.
+    Flag,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::Development => f.write_str("--dev"),
+            Self::File { path, line: None } => write!(f, "{}", path.display()),
+            Self::File {
+                path,
+                line: Some(line),
+            } => write!(f, "{}:{line}", path.display()),
+            Self::Environment => f.write_str("environment"),
+            Self::Flag => f.write_str("flag"),
+        }
+    }
+}
 
 /// A text for a setting and where it was found.
 #[derive(Debug)]
 pub(super) struct Given {
     pub(super) setting: &'static Setting,
-    /// `PORT`, `--port` or `` `port` in carillon.toml``.
-    name: String,
+    pub(super) source: Source,
     pub(super) text: String,
 }
 
@@ -50,28 +85,42 @@ impl Environment {
         Self::from_os(std::env::vars_os())
     }
 
-    fn from_os(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Result<Self, SettingsError> {
-        let mut texts = Vec::new();
+    pub(super) fn from_os(
+        variables: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<Self, SettingsError> {
+        let mut environment = Self::default();
+        let mut errors = Vec::new();
         for (name, value) in variables {
-            let Some(name) = name.to_str().filter(|name| is_ours(name)) else {
-                continue;
-            };
-            let Ok(value) = value.into_string() else {
-                let (value, allowed) = (String::from("no Unicode text"), String::from("text in UTF-8"));
-                return Err(SettingsError::Value {
+            let Some(name) = name.to_str() else { continue };
+            if !is_ours(name) {
+                let slip = lookalike(name).filter(|_| !value.is_empty());
+                let slip = slip.map(|meant| (name.to_owned(), meant));
+                environment.lookalikes.extend(slip);
+            } else if let Ok(value) = value.into_string() {
+                environment.texts.insert(name.to_owned(), value);
+            } else {
+                errors.push(SettingsError::Value {
                     name: name.to_owned(),
-                    value,
-                    allowed,
+                    value: String::from("no Unicode text"),
+                    allowed: String::from("text in UTF-8"),
                 });
-            };
-            texts.push((name.to_owned(), value));
+            }
         }
-        Ok(texts.into_iter().collect())
+        SettingsError::all(errors)?;
+        Ok(environment)
+    }
+
+    /// What to say of variables that nothing reads and that are named nearly like one that is not set.
+    pub fn remarks(&self) -> impl Iterator<Item = String> {
+        let unset = |(_, meant): &&(String, &str)| self.get(meant).is_none();
+        self.lookalikes.iter().filter(unset).map(|(name, meant)| {
+            format!("the variable {name} is set, which nothing here reads; did you mean {meant}?")
+        })
     }
 
     /// The variable's text; an empty one is as good as none.
     fn get(&self, name: &str) -> Option<&str> {
-        self.0
+        self.texts
             .get(name)
             .map(|text| text.trim())
             .filter(|text| !text.is_empty())
@@ -80,85 +129,55 @@ impl Environment {
 
 impl<N: Into<String>, T: Into<String>> FromIterator<(N, T)> for Environment {
     fn from_iter<I: IntoIterator<Item = (N, T)>>(variables: I) -> Self {
-        Self(
-            variables
-                .into_iter()
-                .map(|(name, text)| (name.into(), text.into()))
-                .collect(),
-        )
+        let texts = variables
+            .into_iter()
+            .map(|(name, text)| (name.into(), text.into()));
+        Self {
+            texts: texts.collect(),
+            lookalikes: Vec::new(),
+        }
     }
 }
 
 impl Given {
     /// The refusal of this text.
     pub(super) fn refused(&self, allowed: String) -> SettingsError {
-        let value = if self.setting.secret {
+        let Self {
+            setting,
+            source,
+            text,
+        } = self;
+        let name = match source {
+            Source::Flag => format!("--{}", setting.flag),
+            Source::File { .. } => format!("`{}` in {source}", setting.key()),
+            Source::Environment | Source::Default | Source::Development => setting.env.to_owned(),
+        };
+        let value = if setting.secret {
             String::from("(hidden)")
         } else {
-            format!("`{}`", self.text)
+            format!("`{text}`")
         };
-        SettingsError::Value {
-            name: self.name.clone(),
-            value,
-            allowed,
-        }
+        SettingsError::Value { name, value, allowed }
     }
 }
 
-/// All texts in the order in which they are applied.
-pub(super) fn collect(flags: &Flags, environment: &Environment) -> Result<Vec<Given>, SettingsError> {
+/// All texts in the order in which they are applied, and all that is wrong with their names.
+pub(super) fn collect(flags: &Flags, environment: &Environment) -> (Vec<Given>, Vec<SettingsError>) {
+    let (mut given, mut errors) = (Vec::new(), Vec::new());
     let path = flags
         .config
         .clone()
         .or_else(|| environment.get(CONFIG_VARIABLE).map(PathBuf::from));
-    let mut given = match path {
-        Some(path) => from_file(&path)?,
-        None => Vec::new(),
-    };
-    given.extend(from_environment(environment)?);
-    given.extend(from_flags(flags)?);
-    Ok(given)
-}
-
-fn from_file(path: &Path) -> Result<Vec<Given>, SettingsError> {
-    let text = std::fs::read_to_string(path).map_err(|error| SettingsError::file(path, &error))?;
-    let keys = FileFormat::Toml
-        .parse(None, &text)
-        .map_err(|error| SettingsError::file(path, &error))?;
-    let mut given = Vec::new();
-    for (key, value) in keys {
-        let name = format!("`{key}` in {}", path.display());
-        let Some(setting) = table::all().find(|setting| setting.key() == key) else {
-            let hint = nearest(&key, table::all().map(Setting::key));
-            return Err(SettingsError::Unknown { name, hint });
-        };
-        let Some(text) = as_text(value) else {
-            let (value, allowed) = (
-                String::from("a table"),
-                String::from("text, a number, true, false or a list"),
-            );
-            return Err(SettingsError::Value { name, value, allowed });
-        };
-        given.push(Given { setting, name, text });
+    if let Some(path) = path {
+        file::read(&path, &mut given, &mut errors);
     }
-    Ok(given)
+    from_environment(environment, &mut given, &mut errors);
+    from_flags(flags, &mut given, &mut errors);
+    (given, errors)
 }
 
-/// A value of the file as a variable would give it: lists are joined by commas.
-fn as_text(value: Value) -> Option<String> {
-    match value.kind {
-        ValueKind::Array(items) => {
-            let items: Option<Vec<String>> = items.into_iter().map(as_text).collect();
-            Some(items?.join(","))
-        }
-        ValueKind::Table(_) | ValueKind::Nil => None,
-        _ => value.into_string().ok(),
-    }
-}
-
-fn from_environment(environment: &Environment) -> Result<Vec<Given>, SettingsError> {
-    let mut given = Vec::new();
-    for (name, value) in &environment.0 {
+fn from_environment(environment: &Environment, given: &mut Vec<Given>, errors: &mut Vec<SettingsError>) {
+    for (name, value) in &environment.texts {
         if name == CONFIG_VARIABLE || is_service_link(name, value) {
             continue;
         }
@@ -168,37 +187,34 @@ fn from_environment(environment: &Environment) -> Result<Vec<Given>, SettingsErr
                 .or_else(|| setting.empty_is_off.then_some(""));
             given.extend(text.map(|text| Given {
                 setting,
-                name: name.clone(),
+                source: Source::Environment,
                 text: text.to_owned(),
             }));
         } else if name.starts_with(PREFIX) {
-            return Err(SettingsError::Unknown {
+            errors.push(SettingsError::Unknown {
                 name: name.clone(),
                 hint: nearest_variable(name),
             });
         }
     }
-    Ok(given)
 }
 
-fn from_flags(flags: &Flags) -> Result<Vec<Given>, SettingsError> {
-    let mut given = Vec::new();
+fn from_flags(flags: &Flags, given: &mut Vec<Given>, errors: &mut Vec<SettingsError>) {
     for (flag, text) in &flags.values {
-        let name = format!("--{flag}");
         let Some(setting) = table::all().find(|setting| setting.flag == *flag) else {
             let hint = nearest(flag, table::all().map(|setting| setting.flag));
-            return Err(SettingsError::Unknown {
-                name,
+            errors.push(SettingsError::Unknown {
+                name: format!("--{flag}"),
                 hint: hint.map(|hint| format!("--{hint}")),
             });
+            continue;
         };
         given.push(Given {
             setting,
-            name,
+            source: Source::Flag,
             text: text.trim().to_owned(),
         });
     }
-    Ok(given)
 }
 
 fn is_ours(name: &str) -> bool {
@@ -221,48 +237,9 @@ fn is_service_link(name: &str, value: &str) -> bool {
             .any(|protocol| name.contains("_PORT_") && name.contains(protocol))
 }
 
-/// The variable nearest to an unknown one. The prefix, which is the same everywhere, does not count, and so
-/// `CARILLON_JWT_SECRET` finds `JWT_SECRET`.
-fn nearest_variable(name: &str) -> Option<String> {
-    let stem = |name| str::strip_prefix(name, PREFIX).unwrap_or(name);
-    let known = || table::all().map(|setting| setting.env).chain([CONFIG_VARIABLE]);
-    let hint = nearest(stem(name), known().map(stem))?;
-    known().find(|known| stem(known) == hint).map(str::to_owned)
-}
-
-/// The known name that takes the fewest edits to reach, if they are few.
-fn nearest<N: AsRef<str> + Ord>(name: &str, known: impl Iterator<Item = N>) -> Option<N> {
-    let (edits, nearest) = known.map(|other| (edits(name, other.as_ref()), other)).min()?;
-    (edits <= 2 + name.len() / 10 && edits < name.len()).then_some(nearest)
-}
-
-/// Levenshtein's distance, in bytes.
-fn edits(from: &str, to: &str) -> usize {
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (done, left) in from.bytes().enumerate() {
-        let mut cell = done + 1;
-        let mut next = vec![cell];
-        for ((right, diagonal), above) in to.bytes().zip(&row).zip(row.iter().skip(1)) {
-            cell = (cell + 1)
-                .min(above + 1)
-                .min(diagonal + usize::from(left != right));
-            next.push(cell);
-        }
-        row = next;
-    }
-    row.last().copied().unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn counts_edits() {
-        assert_eq!(edits("", "abc"), 3);
-        assert_eq!(edits("kitten", "sitting"), 3);
-        assert_eq!(edits("same", "same"), 0);
-    }
 
     #[test]
     fn kubernetes_service_links_are_passed_over() {
@@ -276,8 +253,8 @@ mod tests {
             ("CARILLON_INTERNAL_SERVICE_HOST", "10.0.0.1"),
             ("CARILLON_INTERNAL_PORT", "tcp://10.0.0.1:9000"),
         ] {
-            let given = from_environment(&Environment::from_iter([(name, value)])).unwrap();
-            assert!(given.is_empty(), "{name}");
+            let (given, errors) = collect(&Flags::default(), &Environment::from_iter([(name, value)]));
+            assert!(given.is_empty() && errors.is_empty(), "{name}");
         }
     }
 
@@ -289,10 +266,26 @@ mod tests {
         let foreign = Environment::from_os([(OsString::from("LS_COLORS"), no_text())]).unwrap();
         let ours = Environment::from_os([(OsString::from("CARILLON_DATA_DIR"), no_text())]).unwrap_err();
 
-        assert!(foreign.0.is_empty());
+        assert!(foreign.texts.is_empty());
         assert_eq!(
             ours.to_string(),
             "CARILLON_DATA_DIR is no Unicode text, but it takes text in UTF-8"
         );
+    }
+
+    #[test]
+    fn a_variable_that_is_nearly_ours_is_remarked_unless_ours_is_set() {
+        let read = |names: &[&str]| {
+            let variables = names
+                .iter()
+                .map(|name| (OsString::from(name), OsString::from("x")));
+            let environment = Environment::from_os(variables).unwrap();
+            environment.remarks().collect::<Vec<_>>()
+        };
+        assert_eq!(
+            read(&["MONGODB_URL"]),
+            ["the variable MONGODB_URL is set, which nothing here reads; did you mean MONGODB_URI?"]
+        );
+        assert!(read(&["MONGODB_URL", "MONGODB_URI"]).is_empty() && read(&["PATH", "HOME"]).is_empty());
     }
 }

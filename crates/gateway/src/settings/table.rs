@@ -8,10 +8,10 @@ mod values;
 use std::{path::PathBuf, time::Duration};
 
 use super::{
-    LogFormat, Settings,
+    LogFormat, Settings, masked,
     read::{choice, duration_up_to, number, show_duration, show_switch, switch, text},
 };
-use crate::services::presence::Scope;
+use crate::{auth, services::presence::Scope};
 use values::{filter, jwks, millis, origins, public_keys, put, quota, role, secret, uri};
 
 /// A setting.
@@ -29,6 +29,8 @@ pub struct Setting {
     pub secret: bool,
     /// Whether an empty value switches it off instead of leaving the default.
     pub empty_is_off: bool,
+    /// What the documents say of its default instead of its value, which differs from machine to machine.
+    default: Option<&'static str>,
     apply: fn(&mut Settings, &str) -> Result<(), String>,
     show: fn(&Settings) -> String,
 }
@@ -58,6 +60,7 @@ impl Setting {
             help,
             secret: false,
             empty_is_off: false,
+            default: None,
             apply,
             show,
         }
@@ -74,13 +77,33 @@ impl Setting {
         }
     }
 
+    const fn default_is(self, default: &'static str) -> Self {
+        Self {
+            default: Some(default),
+            ..self
+        }
+    }
+
     /// Its key in the settings file.
     #[must_use]
     pub fn key(&self) -> String {
         self.flag.replace('-', "_")
     }
 
-    /// Its value in `settings`, as it would be given; empty where it has none or is secret.
+    /// Its default in words: its value, or where that comes from; empty where it has none.
+    #[must_use]
+    pub fn default_in_words(&self) -> String {
+        self.default
+            .map_or_else(|| self.show(&Settings::default()), str::to_owned)
+    }
+
+    /// Whether its default can be written down: it is a value, and the same everywhere.
+    #[must_use]
+    pub fn has_fixed_default(&self) -> bool {
+        self.default.is_none() && !self.default_in_words().is_empty()
+    }
+
+    /// Its value in `settings`, as it would be given; secrets are hidden, also those within addresses. Empty where it has none.
     #[must_use]
     pub fn show(&self, settings: &Settings) -> String {
         (self.show)(settings)
@@ -171,16 +194,17 @@ const NETWORK: &[Setting] = &[
         "ORIGINS",
         "Origins of the pages that may connect, separated by commas; the node's own always may, `*` is any",
         |settings, given| put(&mut settings.origins, origins(given)),
-        |_| String::new(),
+        |settings| settings.origins.to_string(),
     ),
     Setting::new(
         "CARILLON_WORKERS",
         "workers",
         "COUNT",
-        "Threads that serve; by default one for each core",
+        "Threads that serve",
         |settings, given| put(&mut settings.workers, number(given, 1, 1_024)),
         |settings| settings.workers.to_string(),
-    ),
+    )
+    .default_is("one for each core"),
     Setting::new(
         "NODE_ENV",
         "node-env",
@@ -265,7 +289,7 @@ const DATA: &[Setting] = &[
         "URI",
         "MongoDB that holds the history instead of the embedded database: mongodb:// or mongodb+srv://",
         |settings, given| put(&mut settings.mongodb_uri, uri(given, &["mongodb", "mongodb+srv"])),
-        |_| String::new(),
+        |settings| masked::address(settings.mongodb_uri.as_ref()),
     )
     .secret(),
     Setting::new(
@@ -285,7 +309,7 @@ const TOKENS: &[Setting] = &[
         "SECRET",
         "Secret of HS256 tokens, 32 bytes or more; rather a variable than a flag, which other users of the machine see",
         |settings, given| put(&mut settings.auth.secret, secret(given)),
-        |_| String::new(),
+        |settings| masked::secret(settings.auth.secret.as_ref()),
     )
     .secret(),
     Setting::new(
@@ -294,7 +318,7 @@ const TOKENS: &[Setting] = &[
         "SECRET",
         "A second secret whose tokens are still taken, for changing JWT_SECRET",
         |settings, given| put(&mut settings.auth.previous_secret, secret(given)),
-        |_| String::new(),
+        |settings| masked::secret(settings.auth.previous_secret.as_ref()),
     )
     .secret(),
     Setting::new(
@@ -303,7 +327,10 @@ const TOKENS: &[Setting] = &[
         "PEM",
         "Public keys of RS256 (RSA), ES256 (P-256) or EdDSA (Ed25519) tokens: PEM files, separated by commas, or PEM text",
         |settings, given| put(&mut settings.auth.public_keys, public_keys(given)),
-        |_| String::new(),
+        |settings| {
+            let algorithms = settings.auth.public_keys.iter().map(auth::PublicKey::algorithm);
+            algorithms.collect::<Vec<_>>().join(", ")
+        },
     ),
     Setting::new(
         "CARILLON_JWKS",

@@ -145,7 +145,7 @@ fn a_bad_file_is_refused(#[case] text: &str, #[case] message: &str) {
 
     assert_eq!(
         error.to_string(),
-        message.replace("{file}", path.to_str().unwrap())
+        message.replace("{file}", &format!("{}:1", path.display()))
     );
 }
 
@@ -156,8 +156,13 @@ fn a_file_that_is_missing_or_no_toml_is_refused() {
     let variables = [("CARILLON_CONFIG", path.to_str().unwrap())];
 
     assert!(refusal(&variables).contains("cannot be read"));
-    std::fs::write(&path, "port = ").unwrap();
-    assert!(refusal(&variables).contains("cannot be read"));
+    std::fs::write(&path, "port = 1\njwt_secret = \"hunter2\n").unwrap();
+    let message = refusal(&variables);
+    assert!(message.contains("cannot be read: TOML parse error at line 2, column "));
+    assert!(
+        !message.contains("hunter") && !message.contains('\n'),
+        "{message}"
+    );
 }
 
 #[rstest]

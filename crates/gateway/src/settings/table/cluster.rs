@@ -8,7 +8,10 @@ use super::{
     Setting,
     values::{cluster_secret, put, redis_key, uri},
 };
-use crate::settings::read::{choice, duration_between, show_duration};
+use crate::settings::{
+    masked,
+    read::{choice, duration_between, show_duration},
+};
 
 pub(super) const SETTINGS: &[Setting] = &[
     Setting::new(
@@ -17,7 +20,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         "URL",
         "Redis that joins several nodes, which also share MONGODB_URI: redis:// or rediss://",
         |settings, given| put(&mut settings.cluster.redis_url, uri(given, &["redis", "rediss"])),
-        |_| String::new(),
+        |settings| masked::address(settings.cluster.redis_url.as_ref()),
     )
     .secret(),
     Setting::new(
@@ -48,7 +51,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         "SECRET",
         "Secret that the nodes share, 16 bytes or more; without one the first node puts its own into Redis",
         |settings, given| put(&mut settings.cluster.secret, cluster_secret(given)),
-        |_| String::new(),
+        |settings| masked::secret(settings.cluster.secret.as_ref()),
     )
     .secret(),
     Setting::new(

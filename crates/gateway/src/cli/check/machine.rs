@@ -1,0 +1,165 @@
+//! What the machine gives a node: ports, and as many connections as it may have.
+
+use std::{
+    fs,
+    io::ErrorKind,
+    net::{SocketAddr, TcpListener},
+    time::Duration,
+};
+
+use super::finding::Finding;
+use crate::{
+    cli::{healthcheck, serve::reachable},
+    settings::Settings,
+};
+
+/// How long whoever has a port is asked what it is.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Files that a node has open beside its connections, generously.
+const OTHER_FILES: u64 = 200;
+/// With fewer connections than that a node is soon full.
+const FEW_CONNECTIONS: u64 = 10_000;
+
+pub(super) fn look(settings: &Settings) -> Vec<Finding> {
+    let mut findings = vec![port(settings, "port", settings.port)];
+    findings.extend(
+        settings
+            .internal_port
+            .map(|number| port(settings, "internal port", number)),
+    );
+    findings.extend(files());
+    findings
+}
+
+fn port(settings: &Settings, what: &'static str, port: u16) -> Finding {
+    let address = SocketAddr::new(settings.bind, port);
+    if port == 0 {
+        return Finding::ok(what, "any free one");
+    }
+    match TcpListener::bind(address) {
+        Ok(_) => Finding::ok(what, format!("{address} is free")),
+        Err(error) if error.kind() == ErrorKind::AddrInUse => {
+            if a_node_runs(settings) {
+                Finding::ok(what, format!("{address} is taken, by a node that runs"))
+            } else {
+                let advice = "stop what listens there (`ss -ltnp` names it), or take another port";
+                Finding::failed(
+                    what,
+                    format!("{address} is taken, by no node of Carillon"),
+                    advice,
+                )
+            }
+        }
+        Err(error) => {
+            let advice = match error.kind() {
+                ErrorKind::PermissionDenied => "take a port above 1023, or let a balancer have the lower one",
+                ErrorKind::AddrNotAvailable => {
+                    "the machine has no such address: set CARILLON_BIND to one that it has, or 0.0.0.0"
+                }
+                _ => "see what the system says",
+            };
+            Finding::failed(what, format!("{address} cannot be listened on: {error}"), advice)
+        }
+    }
+}
+
+/// Whether what listens on the port of the health routes answers as a node does.
+fn a_node_runs(settings: &Settings) -> bool {
+    let port = settings.internal_port.unwrap_or(settings.port);
+    let host = reachable(SocketAddr::new(settings.bind, port)).to_string();
+    healthcheck::get(&host, "/livez", PATIENCE)
+        .is_ok_and(|answer| answer.status == 200 && answer.body.trim() == r#"{"status":"ok"}"#)
+}
+
+/// How many files the system lets a process have open, where it tells.
+fn files() -> Option<Finding> {
+    let told = fs::read_to_string("/proc/self/limits").ok()?;
+    judge_files(&told)
+}
+
+fn judge_files(told: &str) -> Option<Finding> {
+    let limits = told
+        .lines()
+        .find_map(|line| line.strip_prefix("Max open files"))?;
+    let mut limits = limits.split_whitespace();
+    let (soft, hard) = (limits.next()?, limits.next()?);
+    let connections = soft
+        .parse::<u64>()
+        .unwrap_or(u64::MAX)
+        .saturating_sub(OTHER_FILES);
+    if connections >= FEW_CONNECTIONS {
+        return Some(Finding::ok("open files", format!("up to {soft}")));
+    }
+    let advice = format!(
+        "raise it, up to {hard} here: ulimit -n 65536, LimitNOFILE=65536, or the container's ulimits"
+    );
+    let found = format!("up to {soft}, so about {connections} connections");
+    Some(Finding::warning("open files", found, advice))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::finding::Outcome, *};
+
+    fn at(port: u16) -> Settings {
+        Settings {
+            bind: [127, 0, 0, 1].into(),
+            port,
+            ..Settings::default()
+        }
+    }
+
+    #[test]
+    fn a_port_that_another_program_has_is_a_failure() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let number = listener.local_addr().unwrap().port();
+        let answering = std::thread::spawn(move || {
+            use std::io::Write as _;
+            let (mut stream, _) = listener.accept().unwrap();
+            stream
+                .write_all(b"HTTP/1.1 200 OK\r\n\r\nsomething else")
+                .unwrap();
+        });
+        let finding = port(&at(number), "port", number);
+        answering.join().unwrap();
+        assert!(
+            finding.is_failed() && finding.found.contains("by no node"),
+            "{finding:?}"
+        );
+    }
+
+    #[test]
+    fn a_free_port_and_any_port_are_well_and_a_foreign_address_is_not() {
+        let free = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        assert_eq!(port(&at(free), "port", free).outcome, Outcome::Ok);
+        assert_eq!(port(&at(0), "port", 0).found, "any free one");
+        let foreign = Settings {
+            bind: [192, 0, 2, 1].into(),
+            ..at(free)
+        };
+        assert!(port(&foreign, "port", free).is_failed());
+    }
+
+    #[test]
+    fn few_files_are_few_connections() {
+        let line = |soft| {
+            format!(
+                "Limit  Soft Limit  Hard Limit  Units\nMax open files            {soft}    524288   files\n"
+            )
+        };
+        let few = judge_files(&line("1024")).unwrap();
+        assert_eq!(
+            (few.outcome, &*few.found),
+            (Outcome::Warning, "up to 1024, so about 824 connections")
+        );
+        assert!(few.advice.unwrap().contains("524288"));
+        for many in ["65536", "unlimited"] {
+            assert_eq!(judge_files(&line(many)).unwrap().outcome, Outcome::Ok);
+        }
+        assert_eq!(judge_files("nothing of the kind"), None);
+    }
+}
