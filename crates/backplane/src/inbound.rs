@@ -46,7 +46,8 @@ pub trait Inbound: Send + Sync {
     /// Another server's `serverSideEmit`; the answer, where it wants one.
     fn server_event(&self, nsp: &str, args: &[Value]) -> Value;
 
-    /// Users came or went without a call of this node: their node died, or the backplane was away. Announce it.
+    /// Users came or went without that having been announced: their node died, or the backplane was away. Give each to
+    /// [`crate::Presence::announce`].
     fn presence_changed(&self, changes: Vec<(UserId, Status)>);
 
     /// The other nodes are out of reach: what they publish from now on does not come.

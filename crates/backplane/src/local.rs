@@ -19,7 +19,12 @@ use std::{
 use async_trait::async_trait;
 use bytestring::ByteString;
 use carillon_protocol::{
-    adapter::Broadcast, id::Room, id::UserId, presence::OnlineUser, time::Timestamp, value::Value,
+    adapter::Broadcast,
+    id::Room,
+    id::UserId,
+    presence::{OnlineUser, Status},
+    time::Timestamp,
+    value::Value,
 };
 use parking_lot::Mutex;
 
@@ -195,12 +200,20 @@ impl Presence for LocalBackplane {
         Ok(self.presence.lock().settle(user))
     }
 
-    async fn online(&self) -> Result<Vec<OnlineUser>> {
-        Ok(self.presence.lock().online())
+    /// Announces what is so: a node alone is asked once for each change.
+    async fn announce(&self, user: &UserId, status: Status, events: Vec<Broadcast>) -> Result<bool> {
+        let presence = self.presence.lock();
+        let is_so = presence.is_online(user) == (status == Status::Online);
+        if is_so {
+            events
+                .into_iter()
+                .for_each(|event| self.append_and_deliver(event));
+        }
+        Ok(is_so)
     }
 
-    async fn is_online(&self, user: &UserId) -> Result<bool> {
-        Ok(self.presence.lock().is_online(user))
+    async fn online(&self) -> Result<Vec<OnlineUser>> {
+        Ok(self.presence.lock().online())
     }
 }
 

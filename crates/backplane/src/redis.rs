@@ -12,6 +12,7 @@ mod fanout;
 mod inspection;
 mod keyring;
 mod lease;
+mod lifetimes;
 mod link;
 mod log;
 mod members;
@@ -101,6 +102,7 @@ impl std::fmt::Debug for RedisOptions {
 pub struct RedisBackplane {
     me: Weak<Self>,
     options: RedisOptions,
+    lifetimes: lifetimes::Lifetimes,
     server: ConnectionInfo,
     shards: RwLock<Arc<shards::Shards>>,
     tag: NodeTag,
@@ -174,6 +176,7 @@ impl RedisBackplane {
             scripts: scripts::Scripts::new(),
             keyring,
             tag,
+            lifetimes: lifetimes::Lifetimes::new(&options),
             commands,
             publisher: publisher::Publisher::default(),
             subscriptions: subscriptions::Subscriptions::default(),
@@ -277,13 +280,6 @@ impl RedisBackplane {
             return Err(Unavailable::new("events have no total order in a Redis Cluster"));
         }
         Ok(())
-    }
-
-    /// How long events are of use to a session that may still come back: as long as its record may live, counted from before
-    /// its connection went unnoticed. Were it less, a stream that is gone would look like one with nothing missed.
-    fn memory(&self) -> Duration {
-        let margin = Duration::from_secs(30);
-        self.prolonged() + self.options.longest_silence + self.options.lease + margin
     }
 }
 

@@ -22,7 +22,8 @@ impl Names {
         Self { prefix }
     }
 
-    /// HASH: the log's `epoch`, the `run` of the server it was made on, and `n`, the number of the newest entry.
+    /// HASH: the log's `epoch`, the `run` of the server it was made on, `n`, the number of the newest entry, and `data`: what
+    /// tells all that Redis holds now from what it held before it lost anything.
     pub(super) fn log(&self) -> String {
         self.named("log")
     }
@@ -51,6 +52,11 @@ impl Names {
     /// HASH: who is online, and since when at the latest, in milliseconds since 1970.
     pub(super) fn online(&self) -> String {
         self.named("online")
+    }
+
+    /// HASH: users who came (`+`) or went (`-`) without that having been announced, each with the node that is to do it.
+    pub(super) fn unannounced(&self) -> String {
+        self.named("unannounced")
     }
 
     /// What [`Names::users_of`] starts with.

@@ -11,7 +11,7 @@ use carillon_protocol::{
 use rand::distr::{Alphanumeric, SampleString};
 use tokio::time::Instant;
 
-use super::{RedisBackplane, codec::Wire, commands::TIMEOUT, echoes::Expected, log};
+use super::{RedisBackplane, codec::Wire, commands::TIMEOUT, echoes::Expected, lifetimes, log, millis};
 use crate::{Fanout, Placement, Result, Unavailable};
 
 /// How long [`Fanout::attend`] waits.
@@ -54,7 +54,7 @@ impl Fanout for RedisBackplane {
             .arg(published)
             .arg("NX")
             .arg("PX")
-            .arg(log::ORDER_EXPIRY_MS);
+            .arg(millis(lifetimes::ORDER));
         self.commands.query(&command).await
     }
 
@@ -108,14 +108,18 @@ impl RedisBackplane {
 
     /// Puts kept broadcasts into the log and on their way, together; as the events of a message of a chat, in its order.
     /// Where that cannot be done now this node's own sockets get them all the same.
-    async fn place(&self, order: Option<(&str, u64)>, broadcasts: Vec<Broadcast>) -> Result<Placement> {
+    pub(super) async fn place(
+        &self,
+        order: Option<(&str, u64)>,
+        broadcasts: Vec<Broadcast>,
+    ) -> Result<Placement> {
         for broadcast in &broadcasts {
             self.await_pending(&broadcast.rooms).await;
         }
         let mut leaving: Vec<Leaving<'_>> = broadcasts.into_iter().map(|it| self.leaving(it)).collect();
         let outcome = match self.reachable() {
             Ok(()) if self.is_cluster() => self.send(order, &leaving).await,
-            Ok(()) => self.append(order, &leaving).await,
+            Ok(()) => self.append(log::Append::new(&self.names, order), &leaving).await,
             Err(away) => Err(away),
         };
         match outcome {
@@ -133,6 +137,25 @@ impl RedisBackplane {
                 Ok(Placement::Placed)
             }
         }
+    }
+
+    /// Puts kept broadcasts into the log and on their way, together, under the condition of `append`. Where that cannot be
+    /// done now nobody gets them; where it is not known whether it was done, nobody but by the log.
+    pub(super) async fn place_if(
+        &self,
+        append: log::Append,
+        broadcasts: Vec<Broadcast>,
+    ) -> Result<Placement> {
+        for broadcast in &broadcasts {
+            self.await_pending(&broadcast.rooms).await;
+        }
+        let leaving: Vec<Leaving<'_>> = broadcasts.into_iter().map(|it| self.leaving(it)).collect();
+        let placement = self.append(append, &leaving).await?;
+        if placement == Placement::Placed {
+            self.publisher.count(leaving.len());
+            self.await_echoes(leaving).await;
+        }
+        Ok(placement)
     }
 
     /// A socket that has just joined a room expects what is published after that.
@@ -186,20 +209,15 @@ impl RedisBackplane {
         Ok(Placement::Placed)
     }
 
-    async fn append(&self, order: Option<(&str, u64)>, leaving: &[Leaving<'_>]) -> Result<Placement> {
+    async fn append(&self, mut append: log::Append, leaving: &[Leaving<'_>]) -> Result<Placement> {
         let ring = self.keyring.ring();
-        let mut append = log::Append::new(&self.names, order);
         for Leaving { broadcast, id, .. } in leaving {
             let template = self.codec.kept(&ring.identity, broadcast, id);
             let channel = self.codec.channel_of_rooms(&broadcast.rooms);
             append.push(&self.names, &broadcast.rooms, channel, template);
         }
-        let script = if order.is_some() {
-            &self.scripts.publish_in_order
-        } else {
-            &self.scripts.publish
-        };
-        let call = append.call(script, self.codec.publishing(), self.memory());
+        let call = append.call(&self.scripts, self.codec.publishing(), &self.lifetimes);
+        let script = append.script(&self.scripts);
         let answer = self.call(&self.own_channel, script, call).await?;
         log::placement(&answer)
     }

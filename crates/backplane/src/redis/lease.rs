@@ -1,24 +1,20 @@
 //! This node's lease: as long as it is renewed, the node counts as alive.
 
-use std::time::Duration;
-
 use super::{
     RedisBackplane,
     commands::{first_and_rest, unreadable},
+    lifetimes,
     members::Lease,
     millis,
     routing::Frame,
 };
 use crate::{NodeTag, Result, Unavailable};
 
-/// How long the users of a node that has left may take to come back on another one.
-const LEAVING_GRACE: Duration = Duration::from_secs(10);
-
 impl RedisBackplane {
     /// Renews this node's lease and sees who else lives. Answers whether the lease had not lapsed.
     pub(super) async fn renew_lease(&self) -> Result<bool> {
         let mut call = self.scripts.renew.key(self.names.nodes());
-        call.arg(&*self.tag).arg(millis(self.options.lease));
+        call.arg(&*self.tag).arg(millis(self.lifetimes.lease()));
         let (had_lease, listed): (bool, Vec<redis::Value>) =
             first_and_rest(self.commands.script(&call).await?)?;
         let mut leases = Vec::new();
@@ -45,7 +41,7 @@ impl RedisBackplane {
         let mut call = self.scripts.leave.key(self.names.nodes());
         call.key(self.names.users_of(&self.tag))
             .arg(&*self.tag)
-            .arg(millis(LEAVING_GRACE))
+            .arg(millis(lifetimes::LEAVING))
             .arg(self.codec.publishing())
             .arg(channel)
             .arg(&*frame)

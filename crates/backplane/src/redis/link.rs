@@ -63,13 +63,13 @@ impl RedisBackplane {
         self.probes.begin(probes.clone());
         self.subscribe_all(&mut session, probes).await?;
         self.probe().await?;
-        self.renew_epoch().await?;
+        let data = self.renew_epoch().await?;
         if !self.renew_lease().await? {
             // Kept until it is done with: the next attempt finds the lease renewed.
             self.has_lost_data.store(true, Ordering::Release);
         }
         let has_lost = self.has_lost_data.load(Ordering::Acquire);
-        self.register_users(has_lost).await?;
+        self.register_users(data).await?;
         if !self.announce_membership() {
             return Err(Unavailable::new("the connection was lost at once"));
         }
@@ -128,7 +128,7 @@ impl RedisBackplane {
         if gate.session != session {
             return Err(Unavailable::new("the node stops"));
         }
-        self.members.thaw(self.options.lease);
+        self.members.thaw(self.lifetimes.lease());
         if let Some(node) = self.node.get()
             && std::mem::take(&mut gate.is_interrupted)
         {

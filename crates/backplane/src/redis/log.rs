@@ -19,6 +19,7 @@ use redis::{Cmd, Pipeline, Value, streams::StreamRangeReply};
 use super::{
     RedisBackplane,
     commands::{in_time, unreadable},
+    lifetimes, millis,
     routing::Frame,
     scripts,
 };
@@ -26,9 +27,6 @@ use crate::{Missed, Offset, Placement, Result, Unavailable};
 
 pub(super) use append::{Append, placement, unplaced};
 pub(super) use marks::Marks;
-
-/// How long a chat's order is remembered after its last message: after that the store settles it.
-pub(super) const ORDER_EXPIRY_MS: u64 = 3_600_000;
 
 /// Newest entries of a room's stream that are never trimmed.
 const ROOM_ENTRIES: usize = 1_000;
@@ -47,8 +45,9 @@ fn place((epoch, number): &Head) -> Option<Place> {
 }
 
 impl RedisBackplane {
-    /// Makes sure that the log's epoch is of this run of Redis, and new where this node knows of events that it lacks.
-    pub(super) async fn renew_epoch(&self) -> Result<()> {
+    /// Makes sure that the log's epoch is of this run of Redis, and new where this node knows of events that it lacks. Answers
+    /// what tells the data that Redis holds now from what it held before it lost anything.
+    pub(super) async fn renew_epoch(&self) -> Result<String> {
         let has_unlogged = self.has_unlogged.swap(false, Ordering::AcqRel);
         let fresh = Alphanumeric.sample_string(&mut rand::rng(), 8);
         let mut call = self.scripts.epoch.key(self.names.log());
@@ -57,7 +56,7 @@ impl RedisBackplane {
         if renewed.is_err() && has_unlogged {
             self.mark_unlogged();
         }
-        renewed.map(|_| ())
+        renewed
     }
 
     /// The newest place in the log, once everything before it that concerns this node was delivered here.
@@ -94,7 +93,7 @@ impl RedisBackplane {
     /// Message `seq` of `chat` was published.
     pub(super) async fn commit_order(&self, chat: &str, seq: u64) -> Result<()> {
         let mut call = self.scripts.commit.key(self.names.order_of(chat));
-        call.arg(seq).arg(ORDER_EXPIRY_MS);
+        call.arg(seq).arg(millis(lifetimes::ORDER));
         self.commands.script(&call).await
     }
 

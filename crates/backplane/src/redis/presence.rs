@@ -1,8 +1,13 @@
 //! Who is online: what this node knows of its own connections, and what Redis knows of all nodes.
 //!
-//! A user is online while some node has connections of it. A call that fails leaves the user in doubt; what is in doubt is
-//! brought up to date as soon as that is possible, and what changes by that is announced by [`Inbound::presence_changed`].
+//! A user is online while some node has connections of it. A script that takes a user on- or offline writes down in the
+//! same moment that this is to be announced, and announcing it strikes that out ([`announcing`]): so whatever is lost in
+//! between, each change is announced once, by whichever node finds it.
+//!
+//! A call that fails leaves the user in doubt; what is in doubt is brought up to date as soon as that is possible, and
+//! what changes by that is announced by [`Inbound::presence_changed`]. [`users`] has the rules.
 
+mod announcing;
 mod list;
 mod users;
 
@@ -10,6 +15,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use carillon_protocol::{
+    adapter::Broadcast,
     id::UserId,
     presence::{OnlineUser, Status},
     text,
@@ -22,8 +28,10 @@ use super::{RedisBackplane, commands::first_and_rest};
 use crate::Inbound;
 use crate::{NodeTag, Presence, Result};
 
+use announcing::Leftovers;
+pub(super) use announcing::sign;
 pub(super) use list::List;
-use users::Case;
+use users::Data;
 pub(super) use users::Users;
 
 /// Users in one call of a script.
@@ -32,34 +40,34 @@ const BATCH: usize = 250;
 #[async_trait]
 impl Presence for RedisBackplane {
     async fn connect(&self, user: &UserId, at: Timestamp) -> Result<bool> {
-        self.users.connected(user, at);
-        self.users.doubt(user);
+        self.users.comes(user, at);
         self.reachable()?;
         let _shared = self.users.order.read().await;
         let mut call = self.scripts.connect.key(self.names.online());
-        call.key(self.names.users_of(&self.tag))
+        call.key(self.names.unannounced())
+            .key(self.names.users_of(&self.tag))
             .key(self.names.nodes())
+            .arg(&*self.tag)
             .arg(user.as_str())
             .arg(at.as_millis())
             .arg(self.names.users());
-        let was_offline: bool = self.commands.script(&call).await?;
-        self.users.told(user);
-        Ok(was_offline)
+        let is_news: bool = self.commands.script(&call).await?;
+        self.users.heard(user);
+        Ok(is_news)
     }
 
     async fn disconnect(&self, user: &UserId) -> Result<bool> {
-        if self.users.disconnected(user) > 0 {
+        if !self.users.goes(user) {
             return Ok(false);
         }
-        self.users.doubt(user);
-        self.reachable().inspect_err(|_| self.users.forget_untold(user))?;
+        self.reachable().inspect_err(|_| self.users.not_asked(user))?;
         let _shared = self.users.order.read().await;
         let mut call = self.scripts.disconnect.key(self.names.nodes());
         call.key(self.names.users_of(&self.tag))
             .arg(user.as_str())
             .arg(self.names.users());
         let is_last: bool = self.commands.script(&call).await?;
-        self.users.told(user);
+        self.users.heard(user);
         Ok(is_last)
     }
 
@@ -72,23 +80,26 @@ impl Presence for RedisBackplane {
         let _shared = self.users.order.read().await;
         let mut call = self.scripts.settle.key(self.names.nodes());
         call.key(self.names.online())
+            .key(self.names.unannounced())
+            .arg(&*self.tag)
             .arg(user.as_str())
             .arg(self.names.users());
-        let is_gone: bool = self.commands.script(&call).await?;
-        self.users.told(user);
-        Ok(is_gone)
+        let is_news: bool = self.commands.script(&call).await?;
+        self.users.heard(user);
+        Ok(is_news)
+    }
+
+    async fn announce(&self, user: &UserId, status: Status, events: Vec<Broadcast>) -> Result<bool> {
+        let announced = self.publish_change(user, status, events).await;
+        if announced.is_err() {
+            self.users.doubt(user);
+        }
+        announced
     }
 
     async fn online(&self) -> Result<Vec<OnlineUser>> {
         self.reachable()?;
         self.online.since_now(async || self.fetch_online().await).await
-    }
-
-    async fn is_online(&self, user: &UserId) -> Result<bool> {
-        self.reachable()?;
-        let mut command = redis::cmd("HEXISTS");
-        command.arg(self.names.online()).arg(user.as_str());
-        self.commands.query(&command).await
     }
 }
 
@@ -110,28 +121,35 @@ impl RedisBackplane {
         Ok(users)
     }
 
-    /// Brings Redis up to date about everybody on this node. `has_lost` says that Redis has lost what it knew; then
-    /// who went meanwhile is taken offline only when all nodes have had a lease's time to say who is there.
-    pub(super) async fn register_users(&self, has_lost: bool) -> Result<()> {
+    /// Brings Redis up to date about everybody on this node. `data` tells what Redis holds from what it held before it lost
+    /// anything. Where it has lost what it was told, who went meanwhile is taken offline only when all nodes have had a
+    /// lease's time to say who is there.
+    pub(super) async fn register_users(&self, data: String) -> Result<()> {
         let _alone = self.users.order.write().await;
+        let known_data = self.users.registered_in.lock().clone();
+        let has_lost = known_data.is_some_and(|known| known != data);
         let mut command = redis::cmd("SMEMBERS");
         command.arg(self.names.users_of(&self.tag));
         let registered: Vec<String> = self.commands.query(&command).await?;
         let mut known = self.users.known();
         known.extend(registered.into_iter().filter_map(|user| UserId::parse(user).ok()));
-        let known: Vec<UserId> = known.into_iter().collect();
-        self.sync(&known, has_lost).await?;
+        let mut known: Vec<UserId> = known.into_iter().collect();
         if has_lost {
-            let later = Instant::now() + self.options.lease;
+            self.sync(&known, Data::Lost).await?;
+            let due = Instant::now() + self.lifetimes.lease();
             let gone = known.into_iter().filter(|user| !self.users.is_here(user));
-            let gone: Vec<_> = gone.map(|user| (user, later)).collect();
-            self.users.in_doubt.lock().extend(gone);
+            gone.for_each(|user| self.users.doubt_from(user, due));
+        } else {
+            known.retain(|user| !self.users.is_in_grace(user));
+            self.sync(&known, Data::Kept).await?;
         }
+        *self.users.registered_in.lock() = Some(data);
         Ok(())
     }
 
-    /// Settles doubts and takes users of dead nodes offline, for ever.
+    /// Settles doubts, takes users of dead nodes offline and finds what nobody announces, for ever.
     pub(super) async fn tend_users(&self) {
+        let mut leftovers = Leftovers::default();
         loop {
             // A moment later is early enough for all of it but a death, which is news.
             let _ = tokio::time::timeout(Duration::from_millis(500), self.users.news.notified()).await;
@@ -144,6 +162,9 @@ impl RedisBackplane {
                     tracing::debug!(%error, "a dead node's users are not taken offline yet");
                 }
             }
+            if let Err(error) = self.look_for(&mut leftovers).await {
+                tracing::debug!(%error, "not known whether changes of presence are left over");
+            }
             self.announce_changes();
         }
     }
@@ -155,27 +176,24 @@ impl RedisBackplane {
         let _alone = self.users.order.write().await;
         // Those of which a call was under way may be settled by now.
         let due = self.users.due();
-        self.sync(&due, false).await
+        self.sync(&due, Data::Kept).await
     }
 
-    async fn sync(&self, users: &[UserId], has_lost: bool) -> Result<()> {
+    async fn sync(&self, users: &[UserId], data: Data) -> Result<()> {
         for batch in users.chunks(BATCH) {
             let mut call = self.scripts.sync.key(self.names.nodes());
             call.key(self.names.online())
+                .key(self.names.unannounced())
                 .key(self.names.users_of(&self.tag))
+                .arg(&*self.tag)
                 .arg(self.names.users());
             for user in batch {
-                let (case, at) = self.users.case_of(user);
-                let case = if has_lost && case == Case::Went {
-                    Case::WentLately
-                } else {
-                    case
-                };
-                call.arg(case.as_str()).arg(user.as_str()).arg(at.as_millis());
+                let (word, at) = self.users.word(user, data);
+                call.arg(word.as_str()).arg(user.as_str()).arg(at.as_millis());
             }
-            let changed: Vec<String> = self.commands.script(&call).await?;
-            batch.iter().for_each(|user| self.users.told(user));
-            let changes = changed.iter().filter_map(|change| read_change(change));
+            let news: Vec<String> = self.commands.script(&call).await?;
+            batch.iter().for_each(|user| self.users.heard(user));
+            let changes = news.iter().filter_map(|change| announcing::read(change));
             self.users.unannounced.lock().extend(changes);
         }
         Ok(())
@@ -185,7 +203,9 @@ impl RedisBackplane {
         loop {
             let mut call = self.scripts.sweep.key(self.names.nodes());
             call.key(self.names.online())
+                .key(self.names.unannounced())
                 .key(self.names.users_of(node))
+                .arg(&*self.tag)
                 .arg(&**node)
                 .arg(self.names.users())
                 .arg(BATCH);
@@ -194,27 +214,8 @@ impl RedisBackplane {
             let gone = gone.map(|user| (user, Status::Offline));
             self.users.unannounced.lock().extend(gone);
             if !has_more {
-                return Ok(());
+                return self.take_over_announcing(node).await;
             }
         }
     }
-
-    /// Tells the node who came or went without a call of its own.
-    pub(super) fn announce_changes(&self) {
-        let changes = std::mem::take(&mut *self.users.unannounced.lock());
-        if let Some(node) = self.node.get()
-            && !changes.is_empty()
-        {
-            node.presence_changed(changes);
-        }
-    }
-}
-
-fn read_change(change: &str) -> Option<(UserId, Status)> {
-    let (status, user) = if let Some(user) = change.strip_prefix('+') {
-        (Status::Online, user)
-    } else {
-        (Status::Offline, change.strip_prefix('-')?)
-    };
-    Some((UserId::parse(user.to_owned()).ok()?, status))
 }

@@ -9,14 +9,11 @@ use async_trait::async_trait;
 use bytestring::ByteString;
 use carillon_protocol::id::Room;
 
-use super::{RedisBackplane, millis};
+use super::{RedisBackplane, lifetimes::PROLONGING, millis};
 use crate::{Missed, Offset, Recovery, Result, SessionRecord};
 
 pub(super) use sessions::Sessions;
 use sessions::{Own, State, decode, encode};
-
-/// How often a node prolongs its sessions' records.
-const PROLONGING: Duration = Duration::from_secs(30);
 
 /// Records in one round trip.
 const BATCH: usize = 500;
@@ -37,14 +34,14 @@ impl Recovery for RedisBackplane {
         let own = self.sessions.insert(record);
         self.reachable()?;
         let _shared = self.sessions.order.read().await;
-        self.write(&own, self.prolonged()).await
+        self.write(&own, self.lifetimes.session()).await
     }
 
     async fn lost(&self, pid: &str) -> Result<()> {
         let own = self.sessions.remove(pid);
         self.reachable()?;
         let _shared = self.sessions.order.read().await;
-        let window = self.options.recovery_window;
+        let window = self.lifetimes.lost_session();
         match own {
             Some(own) if own.state != State::Written => self.write(&own, window).await,
             _ => self.expire(&[pid], window).await.map(|_| ()),
@@ -87,11 +84,6 @@ impl Recovery for RedisBackplane {
 }
 
 impl RedisBackplane {
-    /// How long a record lives that is prolonged: long enough to miss a round, and for the window after.
-    pub(super) fn prolonged(&self) -> Duration {
-        self.options.recovery_window + self.options.longest_silence + PROLONGING * 2
-    }
-
     async fn write(&self, own: &Own, expiry: Duration) -> Result<()> {
         let mut call = self.scripts.keep.key(self.names.session(&own.record.pid));
         call.arg(&*self.tag)
@@ -166,11 +158,11 @@ impl RedisBackplane {
             known.partition(|own| own.state == State::Written)
         };
         for batch in to_write.chunks(CONCURRENTLY) {
-            let writes = batch.iter().map(|own| self.write(own, self.prolonged()));
+            let writes = batch.iter().map(|own| self.write(own, self.lifetimes.session()));
             futures_util::future::try_join_all(writes).await?;
         }
         let pids: Vec<&str> = written.iter().map(|own| &*own.record.pid).collect();
-        for foreign in self.expire(&pids, self.prolonged()).await? {
+        for foreign in self.expire(&pids, self.lifetimes.session()).await? {
             self.sessions.remove(foreign);
         }
         Ok(())

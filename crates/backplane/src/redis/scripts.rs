@@ -15,6 +15,7 @@ macro_rules! script {
 pub(super) struct Scripts {
     pub(super) publish: Arc<Script>,
     pub(super) publish_in_order: Arc<Script>,
+    pub(super) announce: Arc<Script>,
     pub(super) commit: Script,
     pub(super) epoch: Script,
     pub(super) fence: Arc<Script>,
@@ -35,6 +36,7 @@ impl Scripts {
         Self {
             publish: Arc::new(script!("append", "publish")),
             publish_in_order: Arc::new(script!("append", "publish_in_order")),
+            announce: Arc::new(script!("append", "announce")),
             commit: script!("commit"),
             epoch: script!("epoch"),
             fence: Arc::new(script!("fence")),
@@ -43,11 +45,11 @@ impl Scripts {
             leave: script!("clock", "leave"),
             keep: script!("session", "keep"),
             expire: script!("session", "expire"),
-            connect: script!("connect"),
+            connect: script!("news", "connect"),
             disconnect: script!("held", "disconnect"),
-            settle: script!("held", "settle"),
-            sync: script!("held", "sync"),
-            sweep: script!("clock", "held", "sweep"),
+            settle: script!("news", "held", "settle"),
+            sync: script!("news", "held", "sync"),
+            sweep: script!("clock", "news", "held", "sweep"),
         }
     }
 }

@@ -6,7 +6,7 @@ use carillon_backplane::{
     Backplane as _, Fanout as _, Peers as _, Placement, Presence, Recovery as _, Routing as _, SessionRecord,
     redis::{RedisOptions, Wire},
 };
-use carillon_protocol::{id::Room, time::Timestamp};
+use carillon_protocol::{id::Room, presence::Status, time::Timestamp};
 use redis::cluster_routing::Slot;
 use tokio::time::{Instant, sleep};
 
@@ -200,7 +200,14 @@ async fn presence_records_and_routing_work_as_on_a_single_redis() {
             .unwrap()
     );
     assert!(!Presence::disconnect(&*one.backplane, &ann).await.unwrap());
-    assert!(two.backplane.is_online(&ann).await.unwrap());
+    assert_eq!(two.backplane.online().await.unwrap().len(), 1);
+    one.occupy(&["a"]).await;
+    for is_first in [true, false] {
+        let events = vec![event("ann came", &["a"])];
+        let announced = two.backplane.announce(&ann, Status::Online, events).await;
+        assert_eq!(announced.unwrap(), is_first);
+    }
+    one.recorder.has("ann came").await;
 
     let record = SessionRecord {
         pid: "p".into(),

@@ -7,7 +7,7 @@ use carillon_backplane::{
     local::{LocalBackplane, LogBounds},
     redis::{RedisOptions, Wire},
 };
-use carillon_protocol::{id::Room, time::Timestamp};
+use carillon_protocol::{id::Room, presence::Status, time::Timestamp};
 
 use crate::{
     server::RedisServer,
@@ -193,6 +193,7 @@ async fn a_user_is_online_from_the_first_connection_until_settled() {
         let presence: &dyn Backplane = &*subject.backplane;
         let (ann, at) = (user("ann"), Timestamp::from_millis);
         assert!(presence.connect(&ann, at(1)).await.unwrap());
+        assert!(presence.announce(&ann, Status::Online, Vec::new()).await.unwrap());
         assert!(!presence.connect(&ann, at(2)).await.unwrap());
         assert!(!Presence::disconnect(presence, &ann).await.unwrap());
         assert!(!presence.settle(&ann).await.unwrap());
@@ -204,8 +205,40 @@ async fn a_user_is_online_from_the_first_connection_until_settled() {
             "{}",
             subject.name
         );
-        assert!(presence.settle(&ann).await.unwrap() && !presence.settle(&ann).await.unwrap());
-        assert!(!presence.is_online(&ann).await.unwrap(), "{}", subject.name);
+        assert!(presence.settle(&ann).await.unwrap());
+        assert!(presence.online().await.unwrap().is_empty(), "{}", subject.name);
+        assert!(
+            presence
+                .announce(&ann, Status::Offline, Vec::new())
+                .await
+                .unwrap()
+        );
+        assert!(!presence.settle(&ann).await.unwrap());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_is_announced_in_its_place_among_all_events_if_it_is_still_so() {
+    for subject in subjects().await {
+        let presence: &dyn Backplane = &*subject.backplane;
+        let rooms = [Room::new("a")];
+        subject.occupy(&rooms).await;
+        let head = presence.head().await.unwrap();
+        let (ann, at) = (user("ann"), Timestamp::from_millis);
+        let announce = async |status, name| {
+            let events = vec![event(name, &["a"])];
+            presence.announce(&ann, status, events).await.unwrap()
+        };
+        presence.connect(&ann, at(1)).await.unwrap();
+        assert!(!announce(Status::Offline, "not so").await);
+        assert!(announce(Status::Online, "came").await, "{}", subject.name);
+        Presence::disconnect(presence, &ann).await.unwrap();
+        assert!(presence.settle(&ann).await.unwrap());
+        presence.connect(&ann, at(2)).await.unwrap();
+        assert!(!announce(Status::Offline, "too late").await);
+        assert_eq!(subject.recorder.names(), ["came"], "{}", subject.name);
+        let missed = subject.missed(&head, &rooms).await.unwrap();
+        assert_eq!(missed, ["came"], "{}", subject.name);
     }
 }
 

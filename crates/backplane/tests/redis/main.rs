@@ -26,3 +26,5 @@ mod server;
 mod sharded;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod way;

@@ -5,13 +5,15 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use bytes::Bytes;
 use carillon_backplane::{
-    Asked, Backplane as _, Fanout as _, Inbound, NodeTag, Offset, Routing as _, Selection, SocketSummary,
+    Asked, Backplane as _, Fanout as _, Inbound, NodeTag, Offset, Presence as _, Routing as _, Selection,
+    SocketSummary,
     redis::{RedisBackplane, RedisOptions},
 };
 use carillon_protocol::{
     adapter::Broadcast,
     id::{Room, UserId},
     presence::Status,
+    time::Timestamp,
     value::Value,
 };
 use parking_lot::Mutex;
@@ -287,6 +289,18 @@ impl Node {
 
     pub(crate) fn tag(&self) -> &NodeTag {
         self.backplane.tag()
+    }
+
+    /// A connection of `user`, announced where it is to be. Answers whether it was.
+    pub(crate) async fn comes(&self, user: &UserId, at: Timestamp) -> bool {
+        let is_news = self.backplane.connect(user, at).await.unwrap();
+        is_news && self.announce(user, Status::Online).await
+    }
+
+    /// Announces a change to nobody in particular. Answers whether that was to be done.
+    pub(crate) async fn announce(&self, user: &UserId, status: Status) -> bool {
+        let announced = self.backplane.announce(user, status, Vec::new()).await;
+        announced.unwrap()
     }
 }
 

@@ -42,7 +42,7 @@ pub struct Presence {
     clock: Arc<dyn Clock>,
     scope: Scope,
     tasks: TaskTracker,
-    /// A user's changes are made and announced one after the other, so that the last one told is the one that holds.
+    /// A user's changes on this node are made and announced one after the other; those on several the backplane keeps apart.
     changes: Lanes<UserId>,
     graces: Mutex<Graces>,
     /// The backplane does not answer: said once, not for every connection.
@@ -116,9 +116,9 @@ impl Presence {
         let place = self.changes.join(user);
         let _turn = place.turn().await;
 
-        let first = self.backplane.connect(user, self.clock.now()).await;
+        let is_news = self.backplane.connect(user, self.clock.now()).await;
         self.graces.lock().cancel(user);
-        if self.holds(first) {
+        if self.holds(is_news) {
             self.announce(user, Status::Online).await;
         }
     }
@@ -148,14 +148,17 @@ impl Presence {
         self.is_draining.store(true, Ordering::Release);
     }
 
-    /// Users came or went without a call of this node: announces them, without being waited for.
+    /// Users came or went without that having been announced: announces them, without being waited for. With the first that
+    /// fails it ends, as the next would too; the backplane brings up the rest again.
     pub fn changed_elsewhere(self: &Arc<Self>, changes: Vec<(UserId, Status)>) {
         let presence = Arc::clone(self);
         self.tasks.spawn(async move {
             for (user, status) in changes {
                 let place = presence.changes.join(&user);
                 let _turn = place.turn().await;
-                presence.announce(&user, status).await;
+                if !presence.announce(&user, status).await {
+                    return;
+                }
             }
         });
     }
@@ -189,29 +192,31 @@ impl Presence {
         }
     }
 
-    /// Tells those who may know. Nobody waits for it, so a fault goes to the log alone.
-    async fn announce(&self, user: &UserId, status: Status) {
-        // Who has come back on another node meanwhile is announced by that node: this word would come too late.
-        if status == Status::Offline && matches!(self.backplane.is_online(user).await, Ok(true)) {
-            return;
-        }
+    /// Tells those who may know, if that is still so when they are found. Answers whether that could be done; nobody waits
+    /// for it, so a fault goes to the log alone.
+    async fn announce(&self, user: &UserId, status: Status) -> bool {
         let rooms = match self.scope {
-            Scope::All => Vec::new(),
+            Scope::All => Some(Vec::new()),
             Scope::Contacts => match self.store.contacts(user).await {
                 // No rooms would mean everybody.
-                Ok(contacts) if contacts.is_empty() => return,
-                Ok(contacts) => contacts.iter().map(Room::of_user).collect(),
+                Ok(contacts) if contacts.is_empty() => None,
+                Ok(contacts) => Some(contacts.iter().map(Room::of_user).collect()),
                 Err(error) => {
                     tracing::warn!(%error, "presence not announced");
-                    return;
+                    return false;
                 }
             },
         };
-        let event = event::user_status_change(user, status, self.clock.now());
-        let change = broadcast(event, rooms, vec![Room::of_user(user)]);
-        if let Err(error) = self.backplane.publish(change).await {
-            tracing::warn!(reason = error.reason, "presence not announced");
+        let event = |rooms| {
+            let event = event::user_status_change(user, status, self.clock.now());
+            broadcast(event, rooms, vec![Room::of_user(user)])
+        };
+        let events = rooms.map(event).into_iter().collect();
+        let announced = self.backplane.announce(user, status, events).await;
+        if let Err(error) = &announced {
+            tracing::warn!(reason = error.reason, "presence not announced yet");
         }
+        announced.is_ok()
     }
 
     /// Who is online, as far as `user` may know; `user` itself too.

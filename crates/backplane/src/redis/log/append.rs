@@ -1,26 +1,41 @@
 //! Calls of the script that appends to the log and publishes.
 
-use std::{collections::HashSet, time::Duration};
+use std::{collections::HashSet, sync::Arc};
 
 use bytes::Bytes;
 use bytestring::ByteString;
 use carillon_protocol::{
     adapter::{Epoch, KeptTemplate, Offset as Place},
-    id::Room,
+    id::{Room, UserId},
+    presence::Status,
 };
 use redis::{Cmd, Script, Value};
 
-use super::{COMMON_ENTRIES, ORDER_EXPIRY_MS, ROOM_ENTRIES};
+use super::{COMMON_ENTRIES, ROOM_ENTRIES};
 use crate::{
     Placement, Result, Unavailable,
-    redis::{channels::Names, millis, scripts},
+    redis::{
+        channels::Names,
+        lifetimes::{self, Lifetimes},
+        millis, presence,
+        scripts::{self, Scripts},
+    },
 };
 
 /// A call of the script that appends.
 pub(in crate::redis) struct Append {
     keys: Vec<String>,
-    order: Option<u64>,
+    condition: Condition,
     broadcasts: Vec<Entry>,
+}
+
+/// What has to be so, or nothing is appended.
+enum Condition {
+    None,
+    /// The chat's message before this one was the last that was published.
+    Next(u64),
+    /// It is still to be announced that the user came or went.
+    Change(UserId, Status),
 }
 
 struct Entry {
@@ -36,7 +51,16 @@ impl Append {
         let order_key = order.map(|(chat, _)| names.order_of(chat));
         Self {
             keys: std::iter::once(names.log()).chain(order_key).collect(),
-            order: order.map(|(_, seq)| seq),
+            condition: order.map_or(Condition::None, |(_, seq)| Condition::Next(seq)),
+            broadcasts: Vec::new(),
+        }
+    }
+
+    /// Without broadcasts, which are to tell that `user` came or went.
+    pub(in crate::redis) fn of_change(names: &Names, user: &UserId, status: Status) -> Self {
+        Self {
+            keys: vec![names.log(), names.unannounced()],
+            condition: Condition::Change(user.clone(), status),
             broadcasts: Vec::new(),
         }
     }
@@ -67,14 +91,29 @@ impl Append {
         });
     }
 
-    /// The call of `script`, by which events are published with `publishing` and kept for `memory`.
-    pub(in crate::redis) fn call(&self, script: &Script, publishing: &str, memory: Duration) -> Cmd {
-        let mut call = scripts::call(script, &self.keys);
-        if let Some(seq) = self.order {
-            call.arg(seq).arg(ORDER_EXPIRY_MS);
+    /// The script to call.
+    pub(in crate::redis) const fn script<'a>(&self, scripts: &'a Scripts) -> &'a Arc<Script> {
+        match self.condition {
+            Condition::None => &scripts.publish,
+            Condition::Next(_) => &scripts.publish_in_order,
+            Condition::Change(..) => &scripts.announce,
+        }
+    }
+
+    /// Its call, by which events are published with `publishing`.
+    pub(in crate::redis) fn call(&self, scripts: &Scripts, publishing: &str, lifetimes: &Lifetimes) -> Cmd {
+        let mut call = scripts::call(self.script(scripts), &self.keys);
+        match &self.condition {
+            Condition::None => (),
+            Condition::Next(seq) => {
+                call.arg(*seq).arg(millis(lifetimes::ORDER));
+            }
+            Condition::Change(user, status) => {
+                call.arg(user.as_str()).arg(presence::sign(*status));
+            }
         }
         call.arg(publishing)
-            .arg(millis(memory))
+            .arg(millis(lifetimes.events()))
             .arg(self.broadcasts.len());
         for entry in &self.broadcasts {
             call.arg(&*entry.channel)

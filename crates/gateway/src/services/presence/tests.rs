@@ -150,6 +150,55 @@ async fn contacts_are_those_who_have_written_to_each_other() {
 }
 
 #[tokio::test]
+async fn who_comes_back_on_another_node_while_contacts_are_looked_up_is_not_told_offline() {
+    let node = Node::new(Scope::Contacts);
+    let (presence, ann) = (&node.services.presence, user("ann"));
+    node.say("ann", "bob", "x").await;
+    node.say("bob", "ann", "x").await;
+    presence.connected(&ann).await;
+    node.announced.take();
+
+    let contacts = node.store.hold_contacts().await;
+    Shared::disconnect(&*node.backplane, &ann).await.unwrap();
+    assert!(node.backplane.settle(&ann).await.unwrap());
+    presence.changed_elsewhere(vec![(ann.clone(), Status::Offline)]);
+    tokio::task::yield_now().await;
+    // As another node would, outside of this node's lane.
+    node.backplane.connect(&ann, node.clock.now()).await.unwrap();
+    drop(contacts);
+    node.tasks.close();
+    node.tasks.wait().await;
+
+    assert_eq!(told(&node), []);
+}
+
+#[tokio::test]
+async fn where_contacts_cannot_be_looked_up_nobody_is_told_and_the_rest_is_left() {
+    let node = Node::new(Scope::Contacts);
+    let presence = &node.services.presence;
+    for (from, to) in [("ann", "bob"), ("bob", "ann")] {
+        node.say(from, to, "x").await;
+        node.backplane
+            .connect(&user(from), node.clock.now())
+            .await
+            .unwrap();
+    }
+    node.announced.take();
+    let changes = vec![(user("ann"), Status::Online), (user("bob"), Status::Online)];
+
+    node.store.set_down(true);
+    presence.changed_elsewhere(changes.clone());
+    node.tasks.close();
+    node.tasks.wait().await;
+    node.store.set_down(false);
+    assert_eq!(told(&node), []);
+
+    presence.changed_elsewhere(changes);
+    node.tasks.wait().await;
+    assert_eq!(told(&node).len(), 2);
+}
+
+#[tokio::test]
 async fn a_backplane_that_is_down_is_an_error_never_nobody() {
     let node = Node::new(Scope::All);
     node.backplane.set_down(true);

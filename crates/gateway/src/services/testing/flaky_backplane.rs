@@ -14,7 +14,12 @@ use carillon_backplane::{
     RouteError, Routing, Selection, SessionRecord, SocketSummary, Unavailable, local::LocalBackplane,
 };
 use carillon_protocol::{
-    adapter::Broadcast, id::Room, id::UserId, presence::OnlineUser, time::Timestamp, value::Value,
+    adapter::Broadcast,
+    id::Room,
+    id::UserId,
+    presence::{OnlineUser, Status},
+    time::Timestamp,
+    value::Value,
 };
 use parking_lot::Mutex;
 
@@ -124,8 +129,8 @@ impl Presence for FlakyBackplane {
         self.up()?.online().await
     }
 
-    async fn is_online(&self, user: &UserId) -> Result<bool> {
-        self.up()?.is_online(user).await
+    async fn announce(&self, user: &UserId, status: Status, events: Vec<Broadcast>) -> Result<bool> {
+        self.up()?.announce(user, status, events).await
     }
 }
 

@@ -1,4 +1,4 @@
-//! A store that can be taken down.
+//! A store that can be taken down, and that can take its time over contacts.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -15,10 +15,12 @@ use carillon_store::{
     messages::{Appended, HistoryPage, MarkOutcome},
     sqlite::SqliteStore,
 };
+use tokio::sync::{Mutex, MutexGuard};
 
 pub(crate) struct FlakyStore {
     inner: SqliteStore,
     down: AtomicBool,
+    contacts: Mutex<()>,
 }
 
 impl FlakyStore {
@@ -26,7 +28,13 @@ impl FlakyStore {
         Self {
             inner,
             down: AtomicBool::new(false),
+            contacts: Mutex::default(),
         }
+    }
+
+    /// Nobody is told of contacts as long as this is kept.
+    pub(crate) async fn hold_contacts(&self) -> MutexGuard<'_, ()> {
+        self.contacts.lock().await
     }
 
     pub(crate) fn set_down(&self, down: bool) {
@@ -136,6 +144,7 @@ impl Chats for FlakyStore {
     }
 
     async fn contacts(&self, user: &UserId) -> Result<Vec<UserId>> {
+        let _free = self.contacts.lock().await;
         self.up()?.contacts(user).await
     }
 
