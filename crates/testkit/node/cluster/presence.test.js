@@ -146,6 +146,38 @@ describe("a node that is killed", () => {
   });
 });
 
+describe("a node that stands still for longer than its lease, and goes on", () => {
+  test("its users are told offline, and online again once; who is elsewhere as well is not told of", async () => {
+    const still = Array.from({ length: 20 }, () => someone("still"));
+    const both = Array.from({ length: 5 }, () => someone("both"));
+    const clients = await Promise.all(still.map((user) => nodes[0].connect(user)));
+    await Promise.all(both.flatMap((user) => [nodes[0].connect(user), nodes[1].connect(user)]));
+    for (const user of [...still, ...both]) await assertTold(user, "online", { ms: 5_000 });
+
+    const rest = watchers.slice(1);
+    nodes[0].process.signal("SIGSTOP");
+    for (const user of still) await assertTold(user, "offline", { ms: LEASE_MS + 1_500, by: rest });
+    for (const watcher of rest) assert.equal(await listed(watcher, still[0]), undefined);
+    nodes[0].process.signal("SIGCONT");
+    for (const user of still) await assertTold(user, "online", { ms: 5_000, by: rest });
+
+    await settled(rest);
+    for (const watcher of rest) {
+      for (const user of still) assert.deepEqual(told(watcher, user), ["online", "offline", "online"], user);
+      for (const user of both) assert.deepEqual(told(watcher, user), ["online"], user);
+    }
+    for (const watcher of watchers) for (const user of [...still, ...both]) assert.ok(await listed(watcher, user), user);
+    for (const client of clients) assert.ok(client.socket.connected);
+
+    for (const client of clients) client.close();
+    for (const user of still) await assertTold(user, "offline", { ms: 3_000 });
+    await settled();
+    for (const watcher of rest) {
+      for (const user of still) assert.deepEqual(told(watcher, user), ["online", "offline", "online", "offline"], user);
+    }
+  });
+});
+
 describe("a node that drains", () => {
   test("hands its users over to the others; none is told offline who has returned", async () => {
     const users = Array.from({ length: 10 }, () => someone());
