@@ -1,6 +1,8 @@
 //! The Redis backplane against real servers, which each test starts for itself.
 
 #[cfg(test)]
+mod announcing;
+#[cfg(test)]
 mod cluster;
 #[cfg(test)]
 mod contract;

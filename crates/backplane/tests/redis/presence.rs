@@ -8,24 +8,24 @@ use tokio::time::Instant;
 
 use crate::{
     server::RedisServer,
-    support::{Node, Told, event, options, user},
+    support::{Node, Told, options, user},
     way::Way,
 };
 
-const LEASE: Duration = Duration::from_secs(2);
+pub(crate) const LEASE: Duration = Duration::from_secs(2);
 
-const fn at(millis: i64) -> Timestamp {
+pub(crate) const fn at(millis: i64) -> Timestamp {
     Timestamp::from_millis(millis)
 }
 
-fn short_lease(server: &RedisServer) -> RedisOptions {
+pub(crate) fn short_lease(server: &RedisServer) -> RedisOptions {
     RedisOptions {
         lease: LEASE,
         ..options(server)
     }
 }
 
-async fn online(node: &Node) -> Vec<(String, i64)> {
+pub(crate) async fn online(node: &Node) -> Vec<(String, i64)> {
     let online = node.backplane.online().await.unwrap();
     online
         .into_iter()
@@ -34,7 +34,7 @@ async fn online(node: &Node) -> Vec<(String, i64)> {
 }
 
 /// How often a node was told that somebody came or went.
-fn changes(nodes: &[&Node]) -> Vec<(String, Status)> {
+pub(crate) fn changes(nodes: &[&Node]) -> Vec<(String, Status)> {
     let told = nodes.iter().flat_map(|node| node.recorder.told());
     told.filter_map(|told| match told {
         Told::Presence(user, status) => Some((user.to_string(), status)),
@@ -237,7 +237,7 @@ async fn who_came_and_went_while_redis_was_away_is_announced_after() {
 }
 
 /// A node that reaches `server` by a way of its own. Redis has its scripts: the first call of one takes a second answer.
-async fn distant(server: &RedisServer) -> (Way, Node) {
+pub(crate) async fn distant(server: &RedisServer) -> (Way, Node) {
     let way = Way::to(server).await;
     let options = RedisOptions {
         url: way.url(),
@@ -278,118 +278,6 @@ async fn who_was_taken_for_gone_with_a_node_that_lives_is_announced_online_again
     let expected = [("ann".to_owned(), 1), ("bob".to_owned(), 2)];
     assert_eq!(online(&away).await, expected);
     assert_eq!(online(&one).await, expected);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_change_whose_answer_was_lost_is_announced_all_the_same() {
-    let server = RedisServer::start().await;
-    let (way, node) = distant(&server).await;
-    let (ann, eve) = (user("ann"), user("eve"));
-    assert!(node.comes(&eve, at(1)).await);
-    assert!(node.backplane.disconnect(&eve).await.unwrap());
-
-    way.lose_answers();
-    let (came, went) = tokio::join!(node.backplane.connect(&ann, at(2)), node.backplane.settle(&eve));
-    assert!(came.is_err() && went.is_err());
-    let listed: Vec<String> = server.run(&["HKEYS", "{carillon}:online"]).await;
-    assert_eq!(listed, ["ann"], "both were done");
-    way.mend();
-
-    for (user, status) in [(ann, Status::Online), (eve, Status::Offline)] {
-        node.recorder
-            .was_told(&Told::Presence(user.clone(), status))
-            .await;
-        assert!(node.announce(&user, status).await);
-        assert!(!node.announce(&user, status).await, "once");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_announcement_of_which_nobody_knows_whether_it_was_made_is_made_once() {
-    let server = RedisServer::start().await;
-    let (way, node) = distant(&server).await;
-    let other = Node::start_with(short_lease(&server)).await;
-    for node in [&node, &other] {
-        node.occupy(&["a"]).await;
-    }
-    let (ann, bob) = (user("ann"), user("bob"));
-    for user in [&ann, &bob] {
-        assert!(node.backplane.connect(user, at(1)).await.unwrap());
-    }
-    let came = async |user, name| {
-        let events = vec![event(name, &["a"])];
-        node.backplane.announce(user, Status::Online, events).await
-    };
-
-    // Made, but its answer is lost; then it cannot be made.
-    way.lose_answers();
-    assert!(came(&ann, "ann").await.is_err());
-    other.recorder.has("ann").await;
-    way.cut();
-    node.until_up(false).await;
-    assert!(came(&bob, "bob").await.is_err());
-    way.mend();
-    let again = Told::Presence(bob.clone(), Status::Online);
-    node.recorder.was_told(&again).await;
-    assert!(came(&bob, "bob").await.unwrap());
-    assert!(!came(&ann, "ann").await.unwrap());
-    other.recorder.has("bob").await;
-
-    assert_eq!(other.recorder.names(), ["ann", "bob"]);
-    assert_eq!(changes(&[&node, &other]), [("bob".to_owned(), Status::Online)]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_a_dead_node_did_not_announce_another_one_does() {
-    let server = RedisServer::start().await;
-    let dead = Node::start_with(short_lease(&server)).await;
-    let one = Node::start_with(short_lease(&server)).await;
-    let (ann, bob, eve) = (user("ann"), user("bob"), user("eve"));
-    for user in [&ann, &bob] {
-        assert!(dead.comes(user, at(1)).await);
-        assert!(dead.backplane.disconnect(user).await.unwrap());
-        assert!(dead.backplane.settle(user).await.unwrap());
-    }
-    assert!(dead.announce(&bob, Status::Offline).await);
-    assert!(dead.backplane.connect(&eve, at(2)).await.unwrap());
-    tokio::time::sleep(LEASE).await;
-
-    let died = Instant::now();
-    dead.die().await;
-    one.recorder
-        .was_told(&Told::Presence(ann.clone(), Status::Offline))
-        .await;
-    assert!(died.elapsed() < LEASE + Duration::from_secs(1));
-    assert!(one.announce(&ann, Status::Offline).await);
-    // Nobody had heard of eve, and nobody does.
-    assert!(changes(&[&one]).iter().all(|(user, _)| user == "ann"));
-    assert!(!one.announce(&eve, Status::Offline).await);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_is_left_unannounced_by_a_node_that_lives_is_found() {
-    let server = RedisServer::start().await;
-    let node = Node::start(&server).await;
-    let ann = user("ann");
-    assert!(node.backplane.connect(&ann, at(1)).await.unwrap());
-    let found = Told::Presence(ann.clone(), Status::Online);
-    node.recorder.was_told(&found).await;
-    assert!(node.announce(&ann, Status::Online).await);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn nobody_hears_of_one_who_is_back_before_it_was_announced() {
-    let server = RedisServer::start().await;
-    let (one, two) = (Node::start(&server).await, Node::start(&server).await);
-    let ann = user("ann");
-    assert!(one.comes(&ann, at(1)).await);
-    assert!(one.backplane.disconnect(&ann).await.unwrap());
-    assert!(one.backplane.settle(&ann).await.unwrap());
-
-    assert!(!two.backplane.connect(&ann, at(2)).await.unwrap());
-    assert!(!one.announce(&ann, Status::Offline).await, "too late");
-    assert!(!two.announce(&ann, Status::Online).await);
-    assert_eq!(online(&one).await, [("ann".to_owned(), 2)]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
