@@ -7,6 +7,7 @@ mod check;
 mod completions;
 mod flags;
 mod healthcheck;
+mod openapi;
 mod reference;
 pub mod serve;
 pub mod token;
@@ -52,6 +53,8 @@ enum Command {
     Check(check::Check),
     Healthcheck(healthcheck::Healthcheck),
     Settings(reference::Reference),
+    #[command(name = "openapi")]
+    OpenApi(openapi::OpenApi),
     Completions(completions::Completions),
 }
 
@@ -108,6 +111,7 @@ fn execute(command: &Command, environment: &Environment) -> Result<ExitCode, Fai
         Command::Token(token) => token.sign(environment)?,
         Command::Healthcheck(healthcheck) => healthcheck.ask(environment)?,
         Command::Settings(reference) => reference.write(),
+        Command::OpenApi(openapi) => openapi.write()?,
         Command::Completions(completions) => completions.write(),
     };
     say(&answer).map_err(|error| Failure::Runtime(error.into()))?;

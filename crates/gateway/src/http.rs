@@ -8,5 +8,6 @@ pub mod dev;
 pub mod engineio;
 pub mod error;
 pub mod health;
+pub mod openapi;
 pub mod origin;
 pub mod rest;

@@ -16,7 +16,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     cluster::forwarding::Forwarding,
-    http::{dev::DevTokens, engineio::Endpoint, health::Stage, rest::Rest},
+    http::{dev::DevTokens, engineio::Endpoint, health::Stage, openapi::Published, rest::Rest},
     services::Services,
     settings::Settings,
 };
@@ -112,6 +112,8 @@ impl Node {
             dev_tokens: settings
                 .dev
                 .then(|| web::Data::new(DevTokens::new(settings.auth.clone(), Arc::clone(&frame.clock)))),
+            // The page is offered where the node is for development.
+            description: web::Data::new(Published::new(settings.dev, settings.dev)?),
         };
         let clients = listeners.serve_clients(settings, parts)?;
         servers.insert(0, servers::spawn(clients, &frame.tasks));

@@ -5,6 +5,7 @@ import { request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { clientOf } from "./client.js";
+import { assertDescribed } from "./description.js";
 import { binary, freePort, ServerProcess } from "./process.js";
 import { mint } from "./token.js";
 import { within } from "./wire.js";
@@ -28,10 +29,10 @@ export async function run(args, env = {}) {
 
 /**
  * Starts a node and waits until it is ready. `env` adds to or, with `undefined`, takes from its environment;
- * `dataDir` names a folder that outlives it, `port` a port, `healthPort` the one that `/readyz` is asked on, `settled`
- * is for its clients.
+ * `dataDir` names a folder that outlives it, `port` a port, `healthPort` the one that `/readyz` is asked on, `readiness` what
+ * that must answer, `settled` is for its clients.
  */
-export async function startNode({ env = {}, args = [], dataDir, port, healthPort, settled } = {}) {
+export async function startNode({ env = {}, args = [], dataDir, port, healthPort, readiness = 200, settled } = {}) {
   const folder = dataDir ?? (await mkdtemp(join(tmpdir(), "carillon-test-")));
   port ??= await freePort();
   const environment = {
@@ -46,7 +47,7 @@ export async function startNode({ env = {}, args = [], dataDir, port, healthPort
   const process_ = new ServerProcess(binary("carillon", "CARILLON_BIN"), ["serve", ...args], environment);
   const node = new CarillonNode(process_, port, { folder: dataDir ? undefined : folder, settled });
   try {
-    await process_.answers(`http://127.0.0.1:${healthPort ?? port}/readyz`, 200);
+    await process_.answers(`http://127.0.0.1:${healthPort ?? port}/readyz`, readiness);
   } catch (error) {
     await node.stop();
     throw error;
@@ -103,7 +104,7 @@ export class Gateway {
 
   /**
    * A REST request: `{ status, headers, text, body }`, `body` parsed where the answer is JSON. `as` is a user, `token`
-   * a token or `null` for none; an object as `json` becomes the body.
+   * a token or `null` for none; an object as `json` becomes the body. Every answer must be as the description says.
    */
   async rest(method, path, { as, token = as === undefined ? null : this.token(as), json, body, headers = {} } = {}) {
     const all = { ...headers };
@@ -115,6 +116,7 @@ export class Gateway {
       15_000,
     );
     const text = await response.text();
+    assertDescribed(method, path, { status: response.status, headers: response.headers, text });
     const isJson = /^application\/json/.test(response.headers.get("content-type") ?? "");
     return { status: response.status, headers: response.headers, text, body: isJson ? JSON.parse(text) : undefined };
   }
@@ -135,7 +137,9 @@ export class Gateway {
       });
       call.on("error", reject).end(body);
     });
-    return within(answer, `${method} ${path}`, 15_000);
+    const { status, headers: received, text } = await within(answer, `${method} ${path}`, 15_000);
+    assertDescribed(method, path, { status, headers: new Headers(received), text });
+    return { status, headers: received, text };
   }
 
   closeClients() {

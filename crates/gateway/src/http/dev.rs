@@ -1,5 +1,7 @@
 //! What only a development node has: a gate that keeps everybody but this machine out, and tokens for whoever asks.
 
+mod description;
+
 use std::{sync::Arc, time::Duration};
 
 use actix_web::{
@@ -15,13 +17,16 @@ use actix_web::{
 };
 use carillon_protocol::{id::UserId, problem::Code, time::Timestamp, value::Value};
 use serde::Serialize;
+use utoipa::ToSchema;
 
-use super::{body, engineio, error::ApiError};
+use super::{body, engineio, error::ApiError, openapi::schemas};
 use crate::{
     auth::{self, MintError, Role},
     clock::Clock,
     settings::AuthSettings,
 };
+
+pub(super) use description::{TAG, describe};
 
 /// How long a token is good where the request does not say.
 const DEFAULT_TTL: Duration = Duration::from_secs(12 * 60 * 60);
@@ -85,11 +90,13 @@ impl DevTokens {
     }
 }
 
-/// The body of `POST /dev/token`.
-#[derive(Serialize)]
+/// A token, and until when it is good.
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct Minted {
+    /// For `Authorization: Bearer`, and for the handshake's `auth.token`.
     token: String,
+    #[schema(value_type = schemas::Timestamp)]
     expires_at: Timestamp,
 }
 

@@ -1,5 +1,7 @@
 //! Health and metrics: `/livez` and `/health` (alive), `/readyz` (takes new clients), `/metrics`. GET and HEAD, no token.
 
+mod description;
+
 use std::{
     fmt,
     sync::{
@@ -22,6 +24,8 @@ use carillon_protocol::{
 };
 
 use super::error::ApiError;
+
+pub(super) use description::{TAG, describe};
 
 /// The content type of Prometheus' text format.
 const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -138,7 +142,9 @@ async fn metrics(request: HttpRequest, health: web::Data<Health>) -> Result<Http
         .body((health.metrics)()))
 }
 
-fn only_read(request: &HttpRequest) -> Result<(), ApiError> {
+/// # Errors
+/// 405 for anything but GET and HEAD.
+pub(super) fn only_read(request: &HttpRequest) -> Result<(), ApiError> {
     if matches!(*request.method(), Method::GET | Method::HEAD) {
         return Ok(());
     }

@@ -6,6 +6,7 @@
 
 mod access;
 mod chats;
+mod describe;
 mod messages;
 mod notifications;
 mod path;
@@ -19,6 +20,9 @@ use std::{fmt, sync::Arc};
 use actix_web::{HttpRequest, HttpResponse, web};
 use carillon_protocol::problem::{Code, Problem};
 
+#[cfg(test)]
+pub(super) use self::describe::routes;
+pub(super) use self::describe::{CHATS_TAG, NOTIFICATIONS_TAG, describe};
 use self::{
     access::Caller,
     path::Params,

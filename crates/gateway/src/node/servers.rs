@@ -25,6 +25,7 @@ use crate::{
         engineio::{self, Endpoint},
         error::{self, ApiError},
         health::{self, Health},
+        openapi::{self, Published},
         origin::Origins,
         rest::{self, Rest},
     },
@@ -50,6 +51,7 @@ pub(super) struct Parts {
     pub(super) origins: web::Data<Origins>,
     pub(super) metrics: web::Data<Metrics>,
     pub(super) dev_tokens: Option<web::Data<DevTokens>>,
+    pub(super) description: web::Data<Published>,
 }
 
 /// The ports of a node, taken before anything else is begun.
@@ -135,6 +137,7 @@ impl Listeners {
                 origins,
                 metrics,
                 dev_tokens,
+                description,
             } = parts.clone();
             let is_dev = dev_tokens.is_some();
             App::new()
@@ -150,6 +153,7 @@ impl Listeners {
                     if let Some(tokens) = dev_tokens {
                         dev::configure(cfg, tokens);
                     }
+                    openapi::configure(cfg, description);
                     rest::configure(cfg);
                 }))
                 .wrap(from_fn(cors::cors))

@@ -15,28 +15,45 @@ use carillon_protocol::{
     time::Timestamp,
 };
 use serde::Serialize;
+use serde_json::json;
+use utoipa::ToSchema;
 
 use super::{Call, under};
-use crate::http::error::ApiError;
+use crate::http::{error::ApiError, openapi::schemas};
 
 /// A notification as clients see it. Its id and its sender stand under two names each, as existing clients read either.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Notification)]
 struct NotificationView<'n> {
+    #[schema(value_type = schemas::ObjectId)]
     notif_id: ObjectId,
     #[serde(rename = "_id")]
+    #[schema(value_type = schemas::ObjectId)]
     id: ObjectId,
+    /// Whose it is.
+    #[schema(value_type = schemas::UserId)]
     to_user: &'n UserId,
+    #[schema(value_type = schemas::UserId)]
     from_user: &'n UserId,
+    #[schema(value_type = schemas::UserId)]
     from_user_id: &'n UserId,
+    /// Its text.
     message: &'n str,
     #[serde(rename = "type")]
+    #[schema(value_type = schemas::NotificationType)]
     kind: NotificationKind,
+    /// Whether its user has read it.
     read: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = schemas::Timestamp)]
     read_at: Option<Timestamp>,
+    #[schema(value_type = schemas::Timestamp)]
     created_at: Timestamp,
+    /// The chat that it is filed under.
+    #[schema(value_type = schemas::ChatboxId)]
     chatbox_id: String,
+    #[schema(value_type = schemas::NotificationMetadata)]
     metadata: &'n Metadata,
 }
 
@@ -60,10 +77,12 @@ impl<'n> From<&'n Notification> for NotificationView<'n> {
     }
 }
 
-/// `{success: true, message}`.
-#[derive(Serialize)]
+/// It was done.
+#[derive(Serialize, ToSchema)]
 struct Done {
+    #[schema(value_type = schemas::True)]
     success: bool,
+    /// What was done.
     message: &'static str,
 }
 
@@ -74,6 +93,23 @@ impl Done {
             message,
         }
     }
+}
+
+/// An unread notification, for the description of the routes.
+fn example() -> serde_json::Value {
+    json!({
+        "notifId": "68d00a1c5f1e2a0007b3c9d5",
+        "_id": "68d00a1c5f1e2a0007b3c9d5",
+        "toUser": "alice",
+        "fromUser": "bob",
+        "fromUserId": "bob",
+        "message": "New message from Bob: Hello!",
+        "type": "chat",
+        "read": false,
+        "createdAt": "2026-09-21T14:13:20.000Z",
+        "chatboxId": "alice_bob",
+        "metadata": { "messageId": "68d00a1c5f1e2a0007b3c9d4", "priority": "medium" },
+    })
 }
 
 /// The notification that `{chatboxId}` and `{notifId}` name, for its user or an admin. Which of the chats of that name is

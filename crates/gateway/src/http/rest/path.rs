@@ -20,7 +20,7 @@ impl<'r> Params<'r> {
         let mut segments = path.split('/');
         for expected in template.split('/') {
             let segment = segments.next()?;
-            match expected.strip_prefix('{').and_then(|name| name.strip_suffix('}')) {
+            match parameter(expected) {
                 Some(name) if !segment.is_empty() => params.push((name, segment)),
                 None if segment.eq_ignore_ascii_case(expected) => {}
                 _ => return None,
@@ -57,6 +57,16 @@ impl<'r> Params<'r> {
         }
         Ok(text.into())
     }
+}
+
+/// The names of a template's parameters, in order.
+pub(super) fn parameters(template: &'static str) -> impl Iterator<Item = &'static str> {
+    template.split('/').filter_map(parameter)
+}
+
+/// The name of the parameter that a template's segment stands for.
+fn parameter(segment: &'static str) -> Option<&'static str> {
+    segment.strip_prefix('{')?.strip_suffix('}')
 }
 
 /// Decodes percent-encoded text once; `None` for a `%` without two hex digits after it, and for what is not UTF-8.

@@ -41,7 +41,7 @@ impl Operation {
 }
 
 /// Method, path and operation, as the client contract lists them.
-const ROUTES: [(&str, &str, Operation); 12] = [
+pub(super) const ROUTES: [(&str, &str, Operation); 12] = [
     ("GET", "/api/chat/messages/{chatboxId}", Operation::History),
     (
         "GET",

@@ -28,7 +28,7 @@ use serde_json::Value as Json;
 use super::{Rest, path::decode, *};
 use crate::{
     auth::{Identity, Role, TokenError},
-    http::error,
+    http::{error, openapi::tests::assert_described},
     services::{presence::Scope, testing::Node},
 };
 
@@ -112,21 +112,28 @@ impl Edge {
         }
     }
 
+    /// Whatever is answered must be as the description of the routes says.
     async fn call(&self, request: TestRequest) -> Answered {
+        let request = request.to_request();
+        let (method, path) = (request.method().clone(), request.path().to_owned());
         let app = App::new()
             .app_data(web::Data::new(self.rest()))
             .configure(configure)
             .wrap(from_fn(error::json_errors));
         let app = test::init_service(app).await;
-        let response = test::call_service(&app, request.to_request()).await;
+        let response = test::call_service(&app, request).await;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         assert_eq!(headers.get("content-type").unwrap(), "application/json");
         let body = test::read_body(response).await;
-        Answered {
+        let answered = Answered {
             status,
             headers,
             text: String::from_utf8(body.to_vec()).unwrap(),
+        };
+        if let Some((method, template)) = described(&method, &path) {
+            assert_described(method, template, answered.status, &answered.json());
         }
+        answered
     }
 
     /// Status and body of a request with a token and without a body.
@@ -164,6 +171,13 @@ impl Edge {
 }
 
 const CREATE: &str = "/api/notifications/create";
+
+/// The method and template under which the operation of a request is described.
+fn described(method: &Method, path: &str) -> Option<(&'static str, &'static str)> {
+    let (operation, _) = route::find(method, path).ok()?;
+    let (method, template, _) = route::ROUTES.into_iter().find(|route| route.2 == operation)?;
+    Some((method, template))
+}
 
 fn request(method: Method, token: &str, path: &str) -> TestRequest {
     TestRequest::default()

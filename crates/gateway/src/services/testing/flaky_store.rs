@@ -1,4 +1,4 @@
-//! A store that can be taken down, and that can take its time over contacts.
+//! A store that can be taken down, answer nonsense, and take its time over contacts.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -21,6 +21,7 @@ pub(crate) struct FlakyStore {
     inner: SqliteStore,
     down: AtomicBool,
     contacts: Mutex<()>,
+    corrupt: AtomicBool,
 }
 
 impl FlakyStore {
@@ -29,6 +30,7 @@ impl FlakyStore {
             inner,
             down: AtomicBool::new(false),
             contacts: Mutex::default(),
+            corrupt: AtomicBool::new(false),
         }
     }
 
@@ -41,10 +43,19 @@ impl FlakyStore {
         self.down.store(down, Ordering::SeqCst);
     }
 
+    pub(crate) fn set_corrupt(&self, corrupt: bool) {
+        self.corrupt.store(corrupt, Ordering::SeqCst);
+    }
+
     fn up(&self) -> Result<&SqliteStore> {
         if self.down.load(Ordering::SeqCst) {
             return Err(StoreError::Unavailable {
                 reason: "taken down".to_owned(),
+            });
+        }
+        if self.corrupt.load(Ordering::SeqCst) {
+            return Err(StoreError::Corrupt {
+                reason: "made so".to_owned(),
             });
         }
         Ok(&self.inner)

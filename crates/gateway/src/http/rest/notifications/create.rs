@@ -1,5 +1,7 @@
 //! `POST /api/notifications/create`: files a notification for a user, who is told at once.
 
+mod wanted;
+
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytestring::ByteString;
 use carillon_protocol::{
@@ -7,17 +9,22 @@ use carillon_protocol::{
     id::UserId,
     limits,
     notification::{Metadata, NotificationKind, Priority},
+    problem::Code,
     text,
     time::Timestamp,
     value::Value,
 };
 use serde::Serialize;
+use serde_json::json;
+use utoipa::ToSchema;
 
+use self::wanted::WantedNotification;
 use super::NotificationView;
 use crate::{
     http::{
         body,
         error::ApiError,
+        openapi::{Description, schemas},
         rest::{Answer, Call, access::Caller, under},
     },
     services::notifications::CreateRequest,
@@ -25,10 +32,17 @@ use crate::{
 
 const MISSING: &str = "Missing required fields: toUser, fromUser, message";
 
-#[derive(Serialize)]
+const FAILED: &str = "Failed to create notification";
+const CREATED: &str = "Notification created successfully";
+
+/// The notification is stored.
+#[derive(Serialize, ToSchema)]
+#[schema(as = NotificationCreated)]
 struct Created<'n> {
+    #[schema(value_type = schemas::True)]
     success: bool,
     notification: NotificationView<'n>,
+    /// Says so.
     message: &'static str,
 }
 
@@ -40,11 +54,11 @@ pub(in crate::http::rest) async fn answer(
     let body = body::read_json(request, &mut payload).await?;
     let wanted = read(&body, &call.caller)?;
     let created = call.rest.services.notifications.create(wanted).await;
-    let created = created.map_err(under("Failed to create notification"))?;
+    let created = created.map_err(under(FAILED))?;
     Ok(HttpResponse::Created().json(Created {
         success: true,
         notification: NotificationView::from(&created),
-        message: "Notification created successfully",
+        message: CREATED,
     }))
 }
 
@@ -155,4 +169,32 @@ fn metadata(value: &Value) -> Result<Metadata, ApiError> {
         message_preview: text("messagePreview", limits::MAX_PREVIEW_UNITS)?,
         priority: priority.transpose()?.unwrap_or_default(),
     })
+}
+
+pub(in crate::http::rest) fn describe() -> Description {
+    let wanted = json!({
+        "toUser": "alice",
+        "fromUser": "bob",
+        "message": "New message from Bob: Hello!",
+        "type": "chat",
+        "metadata": { "messageId": "68d00a1c5f1e2a0007b3c9d4" },
+    });
+    Description::new(
+        "createNotification",
+        "Create a notification",
+        "It is stored for `toUser` and sent to that user's sockets at once. A user may create it only as `fromUser`, and \
+         filed under the chat of the two; `admin` and `service` may in any name.",
+    )
+    .takes::<WantedNotification>(
+        "The notification. Keys with `null` or `\"\"` count as missing; unknown keys are ignored.",
+        wanted,
+    )
+    .answers::<Created<'_>>(
+        201,
+        "It is stored.",
+        json!({ "success": true, "notification": super::example(), "message": CREATED }),
+    )
+    .refuses(Code::Invalid, MISSING)
+    .reads_body()
+    .fails(FAILED)
 }

@@ -9,33 +9,55 @@ use carillon_protocol::{
     time::Timestamp,
 };
 use serde::Serialize;
+use serde_json::json;
+use utoipa::ToSchema;
 
 use super::NotificationView;
 use crate::http::{
     error::ApiError,
+    openapi::{Description, schemas},
     rest::{Answer, Call, under},
 };
+
+const MARKED: &str = "Notification marked as read";
 
 const FAILED: &str = "Failed to mark notification as read";
 const UNKNOWN: &str = "Notification not found";
 
-#[derive(Serialize)]
+/// The notification is read.
+#[derive(Serialize, ToSchema)]
+#[schema(as = NotificationMarked)]
 struct Marked<'n> {
+    #[schema(value_type = schemas::True)]
     success: bool,
+    /// Says so.
     message: &'static str,
     notification: Envelope<'n>,
 }
 
 /// The shape in which notifications once were stored, all of a chat together. Only the caller's own is shown.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = NotificationEnvelope)]
 struct Envelope<'n> {
+    #[schema(value_type = schemas::ChatboxId)]
     chatbox_id: String,
+    /// The two users of the chat, sorted.
+    #[schema(value_type = Vec<schemas::UserId>, min_items = 2, max_items = 2)]
     users: [&'n UserId; 2],
+    /// The notification, and no other.
+    #[schema(value_type = Vec<NotificationView<'n>>, min_items = 1, max_items = 1)]
     notifications: [NotificationView<'n>; 1],
+    /// When the newest notification of the chat came to be.
+    #[schema(value_type = schemas::Timestamp)]
     last_notification_at: Timestamp,
+    #[schema(value_type = schemas::True)]
     is_active: bool,
+    /// When the first one came to be.
+    #[schema(value_type = schemas::Timestamp)]
     created_at: Timestamp,
+    /// When any of them changed last.
+    #[schema(value_type = schemas::Timestamp)]
     updated_at: Timestamp,
 }
 
@@ -68,7 +90,37 @@ pub(in crate::http::rest) async fn answer(call: &Call<'_>) -> Answer {
     };
     Ok(HttpResponse::Ok().json(Marked {
         success: true,
-        message: "Notification marked as read",
+        message: MARKED,
         notification: Envelope::around(&notification, activity),
     }))
+}
+
+pub(in crate::http::rest) fn describe() -> Description {
+    let mut read = super::example();
+    if let Some(read) = read.as_object_mut() {
+        read.insert("read".to_owned(), true.into());
+        read.insert("readAt".to_owned(), "2026-09-21T14:13:25.000Z".into());
+    }
+    let envelope = json!({
+        "chatboxId": "alice_bob",
+        "users": ["alice", "bob"],
+        "notifications": [read],
+        "lastNotificationAt": "2026-09-21T14:13:20.000Z",
+        "isActive": true,
+        "createdAt": "2026-09-21T14:13:20.000Z",
+        "updatedAt": "2026-09-21T14:13:25.000Z",
+    });
+    Description::new(
+        "markNotificationRead",
+        "Mark a notification as read",
+        "The notification's user or an admin may, also a second time; it keeps the time of the first.",
+    )
+    .answers::<Marked<'_>>(
+        200,
+        "It is read.",
+        json!({ "success": true, "message": MARKED, "notification": envelope }),
+    )
+    .refuses(Code::Invalid, "chatboxId is too long")
+    .refuses(Code::NotFound, UNKNOWN)
+    .fails(FAILED)
 }

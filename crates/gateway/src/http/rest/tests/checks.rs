@@ -1,6 +1,9 @@
 //! What is checked before an operation runs.
 
+use std::collections::BTreeSet;
+
 use super::*;
+use crate::http::{openapi, rest};
 
 /// Every route, as alice may call it in a chat with bob.
 const OWN: [(&str, &str); 11] = [
@@ -249,6 +252,27 @@ async fn a_store_that_is_down_is_told_by_the_routes_own_text() {
         "unavailable",
         "Failed to create notification",
     );
+}
+
+/// [`Edge::call`] asserts that each answer is as it is described.
+#[actix_web::test]
+async fn every_described_failure_of_the_store_is_answered() {
+    let edge = Edge::new();
+    edge.node.store.set_corrupt(true);
+    let mut failed = BTreeSet::new();
+    for (name, path) in OWN {
+        let answered = edge.call(request(method(name), "admin:", path)).await;
+        if answered.status == 500 {
+            assert_eq!(answered.json()["code"], "internal");
+            failed.insert(described(&method(name), path).unwrap());
+        }
+    }
+    let body = serde_json::json!({ "toUser": "bob", "fromUser": "alice", "message": "hi" });
+    assert_code(edge.create("alice", &body).await, 500, "internal");
+    failed.insert(("POST", CREATE));
+    let described =
+        rest::routes().filter(|(method, template)| openapi::tests::answers(method, template, 500));
+    assert_eq!(failed, described.collect());
 }
 
 #[actix_web::test]
