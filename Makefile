@@ -10,7 +10,7 @@ CARGO_DENY_VERSION := 0.20.2
 NODE_TESTS := crates/testkit/node
 SHELL_SCRIPTS := $(wildcard scripts/*) .ci/run $(addprefix deploy/dev/,common.bash program redis redis-cluster mongodb cluster ferretdb/build ferretdb/postgresql)
 
-.PHONY: help setup run cluster build test check fmt fmt-check clippy doc deny scripts-check conformance k6 measure bench-cluster reference clean
+.PHONY: help setup run cluster build openapi test check fmt fmt-check clippy doc deny scripts-check conformance k6 measure bench-cluster reference clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,6 +28,11 @@ cluster: $(if $(CARILLON_BIN),,build) ## Start three nodes with Redis and a data
 build: ## Build the optimised binary, target/release/carillon
 	@scripts/setup rust
 	cargo build --release --bin carillon
+
+openapi: ## Write the description of the routes anew, docs/api/openapi.json
+	@scripts/setup rust
+	cargo build --quiet --bin carillon
+	$${CARGO_TARGET_DIR:-target}/debug/carillon openapi > docs/api/openapi.json
 
 test: ## Run every test, Rust and JavaScript; the last line sums them up
 	@scripts/setup

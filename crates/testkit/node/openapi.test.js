@@ -15,10 +15,11 @@ let node;
 let waiting;
 let limited;
 let development;
+let apart;
 
 before(async () => {
-  const nowhere = await freePort();
-  [node, waiting, limited, development] = await Promise.all([
+  const [nowhere, healthPort] = await Promise.all([freePort(), freePort()]);
+  [node, waiting, limited, development, apart] = await Promise.all([
     startNode({ env: { FRONTEND_URL: ORIGIN } }),
     // Its servers are not there, so it never gets ready.
     startNode({
@@ -27,9 +28,10 @@ before(async () => {
     }),
     startNode({ env: { CARILLON_REQUEST_RATE: "1" } }),
     startNode({ args: ["--dev"], env: { JWT_SECRET: undefined, CARILLON_BIND: undefined } }),
+    startNode({ env: { CARILLON_INTERNAL_PORT: String(healthPort) }, healthPort }),
   ]);
 });
-after(() => Promise.all([node, waiting, limited, development].map((one) => one?.stop())));
+after(() => Promise.all([node, waiting, limited, development, apart].map((one) => one?.stop())));
 
 const byId = Object.fromEntries(operations.map((operation) => [operation.id, operation]));
 const LONG = "x".repeat(300);
@@ -90,6 +92,7 @@ const STATUS = {
   401: (operation, success) => call(operation, { ...success, as: undefined, token: null }),
   403: (operation, success) => call(operation, { ...success, token: undefined, as: someone("eve") }),
   404: (operation, success, { alice }) => {
+    if (!operation.operation.security) return call(operation, { at: apart });
     const unknown = { chatboxId: chatOf(alice, someone("nobody")), notifId: "0".repeat(24) };
     return call(operation, { ...success, values: { ...success.values, ...unknown } });
   },

@@ -38,7 +38,7 @@ const TAGS: [(&str, &str); 5] = [
     ),
     (
         health::TAG,
-        "For balancers and monitoring, without a token; where `CARILLON_INTERNAL_PORT` is set, only on that port.",
+        "For balancers and monitoring, without a token; where `CARILLON_INTERNAL_PORT` is set, on that port alone (404 here).",
     ),
     (serve::TAG, "This document."),
     (dev::TAG, "What only a development node has."),

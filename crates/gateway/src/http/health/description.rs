@@ -101,12 +101,15 @@ pub(in crate::http) fn describe(operations: &mut Operations) {
         "Read the metrics",
         "Counters and gauges of the node in Prometheus' text format, among them `carillon_connections`.",
     )
-    .tag(TAG)
     .answers_text(200, "The metrics.", PROMETHEUS_TEXT, "carillon_connections 3\n");
-    operations.add("GET", "/metrics", metrics);
+    operations.add("GET", "/metrics", here_or_apart(metrics));
 }
 
 fn verbose(description: Description) -> Description {
     let text = "Tells the node's stage and the states of its parts; any value, also none.";
-    description.tag(TAG).query("verbose", text, string())
+    here_or_apart(description).query("verbose", text, string())
+}
+
+fn here_or_apart(description: Description) -> Description {
+    description.tag(TAG).refuses(Code::NotFound, "Route not found")
 }

@@ -193,7 +193,7 @@ fn the_kept_copy_is_the_description() {
     let written = document(false).to_pretty_json().unwrap() + "\n";
     assert!(
         kept == written,
-        "docs/api/openapi.json is another: write it anew by `cargo run --bin carillon -- openapi > docs/api/openapi.json`"
+        "docs/api/openapi.json is another: `make openapi` writes it anew"
     );
 }
 
