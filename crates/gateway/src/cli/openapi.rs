@@ -13,7 +13,6 @@ pub struct OpenApi {}
 
 impl OpenApi {
     /// The document as JSON, indented.
-    #[expect(clippy::unused_self, reason = "as every command")]
     pub(super) fn write(&self) -> Result<String, Failure> {
         let document = openapi::document(false).to_pretty_json();
         document.map_err(|error| Failure::Runtime(error.into()))

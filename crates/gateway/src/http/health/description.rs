@@ -1,5 +1,6 @@
 //! What the health routes answer, for the description of all routes.
 
+use carillon_protocol::problem::Code;
 use serde_json::json;
 use utoipa::{
     PartialSchema, ToSchema,
@@ -11,7 +12,6 @@ use crate::http::openapi::{
     Description, Operations,
     schemas::{integer, string},
 };
-use carillon_protocol::problem::Code;
 
 /// The group of the operations.
 pub(in crate::http) const TAG: &str = "Health";

@@ -3,14 +3,17 @@
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use actix_web::{
-    HttpRequest, HttpResponse,
+    HttpRequest, HttpResponse, HttpResponseBuilder,
     http::header::{CACHE_CONTROL, ContentType, ETAG, EntityTag, Header as _, IF_NONE_MATCH, IfNoneMatch},
     web,
 };
 use bytes::Bytes;
 use carillon_protocol::problem::Code;
 use serde_json::json;
-use utoipa::{PartialSchema, ToSchema};
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{RefOr, Schema},
+};
 
 use super::{
     Description, Operations, page,
@@ -60,18 +63,16 @@ pub fn configure(cfg: &mut web::ServiceConfig, published: web::Data<Published>) 
 
 async fn document(request: HttpRequest, published: web::Data<Published>) -> Result<HttpResponse, ApiError> {
     only_read(&request)?;
-    let mut response = if is_known(&request, &published.tag) {
-        HttpResponse::NotModified()
-    } else {
-        HttpResponse::Ok()
+    let with_headers = |mut response: HttpResponseBuilder| {
+        response
+            .insert_header((ETAG, published.tag.clone()))
+            .insert_header((CACHE_CONTROL, CACHING));
+        response
     };
-    response
-        .insert_header((ETAG, published.tag.clone()))
-        .insert_header((CACHE_CONTROL, CACHING));
     if is_known(&request, &published.tag) {
-        return Ok(response.finish());
+        return Ok(with_headers(HttpResponse::NotModified()).finish());
     }
-    Ok(response
+    Ok(with_headers(HttpResponse::Ok())
         .content_type(ContentType::json())
         .body(published.body.clone()))
 }
@@ -92,7 +93,7 @@ fn is_known(request: &HttpRequest, tag: &EntityTag) -> bool {
 enum OpenApiDocument {}
 
 impl PartialSchema for OpenApiDocument {
-    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+    fn schema() -> RefOr<Schema> {
         any_object().into()
     }
 }
@@ -103,7 +104,8 @@ pub(super) fn describe(operations: &mut Operations) {
     let description = Description::new(
         "getDescription",
         "Read this document",
-        "The description of the routes as an OpenAPI 3.1 document. It needs no token.",
+        "The description of the routes as an OpenAPI 3.1 document. It needs no token, and with the `ETag` as `If-None-Match` no \
+         second answer.",
     )
     .tag(TAG)
     .answers::<OpenApiDocument>(200, "The document.", json!({ "openapi": "3.1.0" }))
