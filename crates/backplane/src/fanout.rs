@@ -19,6 +19,8 @@ pub enum Placement {
     },
     /// Nothing is known of the chat; nothing was done. [`Fanout::settle_order`] says where it stands.
     Unsettled,
+    /// This node's own sockets have them, the other nodes do not, or nobody knows. Publish them again when they are in reach.
+    Local,
 }
 
 /// Events to the sockets of every node.
@@ -27,8 +29,9 @@ pub trait Fanout: Send + Sync {
     /// Gives `broadcast` to every node, this one included. It is kept for recovery unless it is volatile.
     /// When it returns, this node's own sockets have it in their queues; a volatile one is at least on its way.
     ///
-    /// Where the other nodes are out of reach this node's own sockets get it all the same, and it is no error.
-    async fn publish(&self, broadcast: Broadcast) -> Result<()>;
+    /// Where the other nodes are out of reach this node's own sockets get it all the same, and it is no error: the answer is
+    /// [`Placement::Local`] then, else [`Placement::Placed`], which it always is for a volatile one.
+    async fn publish(&self, broadcast: Broadcast) -> Result<Placement>;
 
     /// Gives the events of message `seq` of `chat` (a pair's storage key) to every node, as [`Fanout::publish`] does, but once, and only
     /// after those of its predecessor, whichever node publishes them. The events go into the log together.

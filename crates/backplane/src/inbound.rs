@@ -9,6 +9,17 @@ use tokio::sync::mpsc;
 
 use crate::{NodeTag, Offset, Selection, SocketSummary};
 
+/// What is known of an event's place in the recovery log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place<'a> {
+    /// It is there, at this offset.
+    At(&'a Offset),
+    /// One of Carillon's nodes published it, and it is not in the log, or nobody knows where.
+    Unlogged,
+    /// It is not kept: volatile, or another server's.
+    Unkept,
+}
+
 /// Sockets that were asked for an answer.
 #[derive(Debug)]
 pub struct Asked {
@@ -23,7 +34,7 @@ pub struct Asked {
 #[async_trait]
 pub trait Inbound: Send + Sync {
     /// Gives an event to the node's own sockets. Events with an offset come in the order of the log.
-    fn deliver(&self, broadcast: &Broadcast, offset: Option<&Offset>);
+    fn deliver(&self, broadcast: &Broadcast, place: Place<'_>);
 
     /// Gives an event to the node's own sockets and asks each for an answer.
     fn ask(&self, broadcast: &Broadcast, timeout: Duration) -> Asked;
@@ -50,8 +61,9 @@ pub trait Inbound: Send + Sync {
     /// [`crate::Presence::announce`].
     fn presence_changed(&self, changes: Vec<(UserId, Status)>);
 
-    /// The other nodes are out of reach: what they publish from now on does not come.
-    fn interrupted(&self);
+    /// The other nodes are out of reach: what they publish from now on does not come. It was noticed late: of what was published
+    /// less than `unsure` ago some may not have come either.
+    fn interrupted(&self, unsure: Duration);
 
     /// They are in reach again, and every room is subscribed to. What was published meanwhile did not come.
     fn resumed(&self);

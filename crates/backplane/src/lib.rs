@@ -13,10 +13,10 @@ mod recovery;
 mod routing;
 
 pub use fanout::{Fanout, Placement};
-pub use inbound::{Asked, Inbound};
+pub use inbound::{Asked, Inbound, Place};
 pub use peers::{Peers, Selection, SocketSummary};
 pub use presence::Presence;
-pub use recovery::{Missed, Offset, Recovery, SessionRecord};
+pub use recovery::{Missed, Offset, Recovery, SessionRecord, nowhere};
 pub use routing::{NodeTag, RouteError, Routing};
 
 /// The backplane cannot do its part now: worth a retry. It never means "nobody there".

@@ -29,8 +29,8 @@ use carillon_protocol::{
 use parking_lot::Mutex;
 
 use crate::{
-    Asked, Backplane, Fanout, Health, Inbound, Missed, NodeTag, Offset, Peers, Placement, Presence, Recovery,
-    Result, Selection, SessionRecord, SocketSummary,
+    Asked, Backplane, Fanout, Health, Inbound, Missed, NodeTag, Offset, Peers, Place, Placement, Presence,
+    Recovery, Result, Selection, SessionRecord, SocketSummary,
 };
 
 pub use log::LogBounds;
@@ -77,13 +77,13 @@ impl LocalBackplane {
         self.published.fetch_add(1, Ordering::Relaxed);
         let Some(node) = self.node.get() else { return };
         if broadcast.volatile {
-            node.deliver(&broadcast, None);
+            node.deliver(&broadcast, Place::Unkept);
             return;
         }
         let broadcast = Arc::new(broadcast);
         let mut log = self.log.lock();
         let offset = log.append(Arc::clone(&broadcast));
-        node.deliver(&broadcast, Some(&offset));
+        node.deliver(&broadcast, Place::At(&offset));
     }
 }
 
@@ -100,9 +100,9 @@ impl Backplane for LocalBackplane {
 
 #[async_trait]
 impl Fanout for LocalBackplane {
-    async fn publish(&self, broadcast: Broadcast) -> Result<()> {
+    async fn publish(&self, broadcast: Broadcast) -> Result<Placement> {
         self.append_and_deliver(broadcast);
-        Ok(())
+        Ok(Placement::Placed)
     }
 
     /// The one node publishes a chat's messages in order by itself.

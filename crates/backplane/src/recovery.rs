@@ -11,6 +11,13 @@ use crate::{NodeTag, Result};
 /// A place in the recovery log. Opaque to clients, who give back the one they saw last.
 pub type Offset = ByteString;
 
+/// An offset that is no place in any log: whoever comes back with it is not recovered. For sockets that were given something
+/// that the log cannot be read on from.
+#[must_use]
+pub const fn nowhere() -> Offset {
+    ByteString::from_static("nowhere")
+}
+
 /// What a session needs to be rebuilt after its connection is gone. It holds no token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionRecord {

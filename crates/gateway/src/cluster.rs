@@ -13,7 +13,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use carillon_backplane::{Asked, Backplane, Inbound, NodeTag, Offset, Selection, SocketSummary};
+use carillon_backplane::{Asked, Backplane, Inbound, NodeTag, Place, Selection, SocketSummary};
 use carillon_protocol::{
     adapter::Broadcast,
     id::{Room, UserId},
@@ -68,13 +68,13 @@ impl std::fmt::Debug for Receiver {
 
 #[async_trait]
 impl Inbound for Receiver {
-    fn deliver(&self, broadcast: &Broadcast, offset: Option<&Offset>) {
-        match &self.catch_up {
-            Some(catch_up) => catch_up.deliver(broadcast, offset),
-            None => {
-                self.hub.deliver(broadcast, offset);
-            }
-        }
+    fn deliver(&self, broadcast: &Broadcast, place: Place<'_>) {
+        let offset = match (&self.catch_up, place) {
+            (Some(catch_up), place) => return catch_up.deliver(broadcast, place),
+            (None, Place::At(offset)) => Some(offset),
+            (None, Place::Unlogged | Place::Unkept) => None,
+        };
+        self.hub.deliver(broadcast, offset);
     }
 
     fn ask(&self, broadcast: &Broadcast, timeout: Duration) -> Asked {
@@ -121,9 +121,9 @@ impl Inbound for Receiver {
         self.services.presence.changed_elsewhere(changes);
     }
 
-    fn interrupted(&self) {
+    fn interrupted(&self, unsure: Duration) {
         if let Some(catch_up) = &self.catch_up {
-            catch_up.interrupted();
+            catch_up.interrupted(unsure);
         }
     }
 

@@ -9,6 +9,7 @@ pub mod cli;
 pub mod clock;
 pub mod cluster;
 pub mod events;
+pub mod gaps;
 pub mod http;
 pub mod limits;
 pub mod node;

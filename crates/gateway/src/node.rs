@@ -28,6 +28,8 @@ use servers::{Listeners, Parts};
 
 /// How long a node that drains is seen not to be ready before it sends its clients away.
 const DRAIN_NOTICE: Duration = Duration::from_millis(250);
+/// How long a node that drains takes to tell the others what they have not heard yet.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// A node that serves.
 pub struct Node {
@@ -183,6 +185,12 @@ impl Node {
             tracing::warn!(left = sessions.len(), "not every client took its leave in time");
         }
         self.forwarding.let_go().await;
+        if tokio::time::timeout(LAST_WORDS, self.services.announce_backlog())
+            .await
+            .is_err()
+        {
+            tracing::warn!("not everything was told to the other nodes");
+        }
         self.joint.leave().await;
         left.cancel();
         for server in &self.servers {

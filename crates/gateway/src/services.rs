@@ -1,16 +1,18 @@
 //! Use cases: what a client's request does, without HTTP and without sockets. Each works over the store, the
 //! backplane and the clock alone. Callers have already decided that the user may do it.
 
+mod backlog;
 pub mod chats;
 mod lanes;
 pub mod messages;
 pub mod notifications;
 pub mod presence;
+pub(crate) mod retold;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod typing;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytestring::ByteString;
 use carillon_backplane::Backplane;
@@ -23,10 +25,15 @@ use carillon_protocol::{
 use carillon_store::{Store, StoreError};
 use tokio_util::task::TaskTracker;
 
-use crate::clock::Clock;
+use crate::{clock::Clock, gaps::Gaps};
+
+pub use backlog::Waiting;
 
 /// After what time a retry of something that was unavailable is worth it, in milliseconds.
 pub const RETRY_UNAVAILABLE_MS: u64 = 1_000;
+
+/// How often is looked whether the other nodes can be told what they were not.
+const BACKLOG_INTERVAL: Duration = Duration::from_millis(500);
 
 /// What a use case answers.
 pub type Result<T> = std::result::Result<T, Problem>;
@@ -64,7 +71,6 @@ pub(crate) fn broadcast(event: Event, rooms: Vec<Room>, except: Vec<Room>) -> Br
 }
 
 /// All use cases of a node.
-#[derive(Debug)]
 pub struct Services {
     /// Sending, reading and marking messages.
     pub messages: messages::Messages,
@@ -76,6 +82,13 @@ pub struct Services {
     pub typing: typing::Typing,
     /// Who is online.
     pub presence: Arc<presence::Presence>,
+    backplane: Arc<dyn Backplane>,
+}
+
+impl std::fmt::Debug for Services {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Services").finish_non_exhaustive()
+    }
 }
 
 impl Services {
@@ -86,14 +99,56 @@ impl Services {
         backplane: Arc<dyn Backplane>,
         clock: Arc<dyn Clock>,
         scope: presence::Scope,
+        gaps: Gaps,
         tasks: TaskTracker,
     ) -> Self {
         Self {
-            messages: messages::Messages::new(store.clone(), backplane.clone(), clock.clone()),
-            notifications: notifications::Notifications::new(store.clone(), backplane.clone(), clock.clone()),
+            messages: messages::Messages::new(store.clone(), backplane.clone(), clock.clone(), gaps.clone()),
+            notifications: notifications::Notifications::new(
+                store.clone(),
+                backplane.clone(),
+                clock.clone(),
+                gaps,
+            ),
             chats: chats::Chats::new(store.clone()),
             typing: typing::Typing::new(backplane.clone(), clock.clone()),
-            presence: Arc::new(presence::Presence::new(store, backplane, clock, scope, tasks)),
+            presence: Arc::new(presence::Presence::new(
+                store,
+                backplane.clone(),
+                clock,
+                scope,
+                tasks,
+            )),
+            backplane,
+        }
+    }
+
+    /// Tells the other nodes what only this node's sockets were told, whenever they are in reach; for ever.
+    pub async fn keep_announcing(&self) {
+        loop {
+            tokio::time::sleep(BACKLOG_INTERVAL).await;
+            self.announce_backlog().await;
+        }
+    }
+
+    /// Tells the other nodes what only this node's sockets were told while they were out of reach. What cannot be told yet
+    /// goes on waiting.
+    pub async fn announce_backlog(&self) {
+        if self.waiting().now > 0 && self.backplane.health().is_up {
+            tokio::join!(
+                self.messages.announce_local(),
+                self.notifications.announce_local()
+            );
+        }
+    }
+
+    /// What the other nodes are still to be told.
+    #[must_use]
+    pub fn waiting(&self) -> Waiting {
+        let (messages, notifications) = (self.messages.waiting(), self.notifications.waiting());
+        Waiting {
+            now: messages.now + notifications.now,
+            dropped: messages.dropped + notifications.dropped,
         }
     }
 }

@@ -23,6 +23,7 @@ use crate::{
     auth::{self, LEEWAY_MS, Verifier},
     clock::Clock,
     events::{Caller, Effect, Events, Outcome},
+    gaps::Gaps,
     http::client::UNKNOWN_ADDRESS,
     limits::{ConnectionSlot, Limits, RetryAfter},
     services::Services,
@@ -54,6 +55,8 @@ pub struct Sockets {
     pub clock: Arc<dyn Clock>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// Whether this node's sockets lack something.
+    pub gaps: Gaps,
 }
 
 impl std::fmt::Debug for Sockets {
@@ -127,8 +130,7 @@ impl Handler<Peer> for Sockets {
     }
 
     async fn missed(&self, socket: &Arc<Socket<Peer>>, offset: &str) -> Option<Vec<MissedEvent>> {
-        let rooms = self.all_rooms(socket);
-        let missed = self.backplane.missed(offset, &rooms).await.ok().flatten();
+        let missed = self.missed_since(socket, offset).await;
         self.metrics.recovery(missed.is_some());
         let event = |missed: carillon_backplane::Missed| MissedEvent {
             broadcast: missed.broadcast,
@@ -221,6 +223,20 @@ impl Sockets {
             })
     }
 
+    /// What the log has for a session that came back. Not while this node reads what its sockets missed: the session has
+    /// had that elsewhere, and would be given it once more.
+    async fn missed_since(
+        &self,
+        socket: &Arc<Socket<Peer>>,
+        offset: &str,
+    ) -> Option<Vec<carillon_backplane::Missed>> {
+        if !self.gaps.are_closed() {
+            return None;
+        }
+        let rooms = self.all_rooms(socket);
+        self.backplane.missed(offset, &rooms).await.ok().flatten()
+    }
+
     /// Has the node be given what is said in `rooms`. Where the others are out of reach, local service goes on.
     async fn attend(&self, rooms: &[Room]) {
         if let Err(error) = self.backplane.attend(rooms).await {
@@ -250,7 +266,9 @@ impl Sockets {
         self.attend(&[room]).await;
         self.keep(socket).await;
         // What was said in the room before the socket joined it is nothing that the socket missed.
-        if let Ok(head) = head {
+        if let Ok(head) = head
+            && self.gaps.are_closed()
+        {
             socket.advance(seen.as_ref(), head);
         }
     }

@@ -5,7 +5,7 @@ use std::fmt;
 use bytestring::ByteString;
 use serde::{Serialize, Serializer};
 
-use crate::{limits, text, value::Value};
+use crate::{limits, text, time::Timestamp, value::Value};
 
 /// A user's id: 1 to 128 UTF-16 code units without control characters.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -110,6 +110,13 @@ impl ObjectId {
         &self.0
     }
 
+    /// When it was made, to the second: its first four bytes.
+    #[must_use]
+    pub fn made_at(&self) -> Timestamp {
+        let [a, b, c, d, ..] = self.0;
+        Timestamp::from_millis(i64::from(u32::from_be_bytes([a, b, c, d])) * 1_000)
+    }
+
     /// Reads 24 hex digits of either case.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
@@ -201,6 +208,7 @@ mod tests {
     fn object_ids_are_24_lower_case_digits() {
         let id = ObjectId::parse("00FF10aa00000000000000b1").unwrap();
         assert_eq!(id.to_string(), "00ff10aa00000000000000b1");
+        assert_eq!(id.made_at(), Timestamp::from_millis(0x00ff_10aa * 1_000));
         assert_eq!(ObjectId::parse("00ff10aa00000000000000b"), None);
         assert_eq!(ObjectId::parse("00ff10aa00000000000000bé"), None);
         assert_eq!(ObjectId::parse("+0ff10aa00000000000000b1"), None);

@@ -12,7 +12,7 @@ use rand::distr::{Alphanumeric, SampleString};
 use tokio::time::Instant;
 
 use super::{RedisBackplane, codec::Wire, commands::TIMEOUT, echoes::Expected, lifetimes, log, millis};
-use crate::{Fanout, Placement, Result, Unavailable};
+use crate::{Fanout, Place, Placement, Result, Unavailable};
 
 /// How long [`Fanout::attend`] waits.
 const ATTENTION: Duration = Duration::from_secs(2);
@@ -33,13 +33,12 @@ struct Leaving<'a> {
 
 #[async_trait]
 impl Fanout for RedisBackplane {
-    async fn publish(&self, broadcast: Broadcast) -> Result<()> {
+    async fn publish(&self, broadcast: Broadcast) -> Result<Placement> {
         if broadcast.volatile {
             self.publish_volatile(&broadcast).await;
-        } else {
-            self.place(None, vec![broadcast]).await?;
+            return Ok(Placement::Placed);
         }
-        Ok(())
+        self.place(None, vec![broadcast]).await
     }
 
     async fn publish_in_order(&self, chat: &str, seq: u64, broadcasts: Vec<Broadcast>) -> Result<Placement> {
@@ -97,7 +96,7 @@ impl RedisBackplane {
     async fn publish_volatile(&self, broadcast: &Broadcast) {
         let comes_back = self.is_up() && self.hears(&broadcast.rooms);
         if !comes_back && let Some(node) = self.node.get() {
-            node.deliver(broadcast, None);
+            node.deliver(broadcast, Place::Unkept);
         }
         let ring = self.keyring.ring();
         let outgoing = self.codec.volatile(&ring.identity, broadcast, comes_back);
@@ -134,7 +133,7 @@ impl RedisBackplane {
                 for one in &mut leaving {
                     self.deliver_unlogged(one);
                 }
-                Ok(Placement::Placed)
+                Ok(Placement::Local)
             }
         }
     }
@@ -250,7 +249,7 @@ impl RedisBackplane {
     fn deliver_here(&self, broadcast: &Broadcast) {
         self.mark_unlogged();
         if let Some(node) = self.node.get() {
-            node.deliver(broadcast, None);
+            node.deliver(broadcast, Place::Unlogged);
         }
     }
 

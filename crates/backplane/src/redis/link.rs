@@ -158,7 +158,7 @@ impl RedisBackplane {
             gate.is_interrupted = true;
             // What is logged meanwhile does not come here, or comes from the store without its place.
             self.mark_unlogged();
-            node.interrupted();
+            node.interrupted(self.probes.unsure());
         }
         drop(gate);
         self.echoes.stop_waiting();

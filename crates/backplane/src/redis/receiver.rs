@@ -16,7 +16,7 @@ use redis::{
 use tokio_util::sync::CancellationToken;
 
 use super::{RedisBackplane, echoes::Arrival, keyring::Ring};
-use crate::Offset;
+use crate::{Offset, Place};
 
 /// Most uids whose trustworthiness is remembered.
 const MAX_KNOWN_UIDS: usize = 1024;
@@ -132,15 +132,16 @@ impl RedisBackplane {
             .as_ref()
             .filter(|_| gate.believes(ring, &received.uid));
         let Some(kept) = kept else {
-            return node.deliver(&received.broadcast, None);
+            return node.deliver(&received.broadcast, Place::Unkept);
         };
         let offset = (!self.is_cluster()).then(|| Offset::from(kept.offset));
+        let place = offset.as_ref().map_or(Place::Unlogged, Place::At);
         if received.uid != ring.identity.uid {
-            return node.deliver(&received.broadcast, offset.as_ref());
+            return node.deliver(&received.broadcast, place);
         }
         match self.echoes.arrived(&kept.id) {
             Arrival::Deliver(waiting) => {
-                node.deliver(&received.broadcast, offset.as_ref());
+                node.deliver(&received.broadcast, place);
                 if let Some(waiting) = waiting {
                     // Who published it may have stopped waiting.
                     let _ = waiting.send(());

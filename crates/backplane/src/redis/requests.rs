@@ -15,7 +15,7 @@ use carillon_protocol::{
 use std::{sync::Arc, time::Duration};
 
 use super::{RedisBackplane, codec::Identity};
-use crate::{Asked, Inbound, Selection, SocketSummary};
+use crate::{Asked, Inbound, Place, Selection, SocketSummary};
 
 /// How long sockets may take to acknowledge where the asking server does not say.
 const ACK_TIMEOUT: Duration = Duration::from_secs(5);
@@ -111,7 +111,7 @@ impl RedisBackplane {
         };
         let Ok(permit) = Arc::clone(&self.acks).try_acquire_owned() else {
             // More cannot be waited for: the sockets get the event, and nobody asks them.
-            node.deliver(broadcast, None);
+            node.deliver(broadcast, Place::Unkept);
             return self.answer(&asker, Answer::ClientCount(0));
         };
         let timeout = timeout_ms

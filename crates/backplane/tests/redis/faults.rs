@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use carillon_backplane::{
-    Backplane as _, Fanout as _, Peers as _, Presence as _, Recovery as _, Routing as _,
+    Backplane as _, Fanout as _, Peers as _, Placement, Presence as _, Recovery as _, Routing as _,
     redis::{RedisBackplane, RedisOptions, Wire},
 };
 use carillon_protocol::{id::Room, time::Timestamp};
@@ -27,10 +27,8 @@ async fn a_frozen_redis_is_found_out_and_its_late_echoes_are_dropped() {
     server.freeze();
     let frozen = Instant::now();
     // Handed to a Redis that stands still: it gets it when it goes on.
-    one.backplane
-        .publish(event("in its socket", &["a"]))
-        .await
-        .unwrap();
+    let placement = one.backplane.publish(event("in its socket", &["a"])).await;
+    assert_eq!(placement.unwrap(), Placement::Local);
     let published = frozen.elapsed();
     assert!(published < Duration::from_millis(1_500), "{published:?}");
     assert_eq!(one.recorder.events(), [("in its socket".to_owned(), None)]);
@@ -41,7 +39,11 @@ async fn a_frozen_redis_is_found_out_and_its_late_echoes_are_dropped() {
 
     // Known to be away: nobody waits.
     let asked = Instant::now();
-    one.backplane.publish(event("alone", &["a"])).await.unwrap();
+    let placement = one.backplane.publish(event("alone", &["a"])).await;
+    assert_eq!(placement.unwrap(), Placement::Local);
+    let events = vec![event("in order", &["a"])];
+    let placement = one.backplane.publish_in_order("chat", 1, events).await;
+    assert_eq!(placement.unwrap(), Placement::Local);
     one.backplane.publish(volatile("typing", &["a"])).await.unwrap();
     assert!(one.backplane.head().await.is_err());
     assert!(one.backplane.find("p").await.is_err());
@@ -58,11 +60,17 @@ async fn a_frozen_redis_is_found_out_and_its_late_echoes_are_dropped() {
     sleep(Duration::from_millis(300)).await;
     assert_eq!(
         one.recorder.names(),
-        ["in its socket", "alone", "typing", "after"]
+        ["in its socket", "alone", "in order", "typing", "after"]
     );
+    assert_eq!(*one.recorder.unkept.lock(), ["typing"]);
     let told = one.recorder.told();
-    let at = |expected: &Told| told.iter().position(|told| told == expected).unwrap();
-    assert!(at(&Told::Interrupted) < at(&Told::Resumed));
+    let interrupted = told.iter().position(|told| match told {
+        // It stood still for longer than it takes to be noticed.
+        Told::Interrupted(unsure) => (Duration::from_secs(2)..=SOON).contains(unsure),
+        _ => false,
+    });
+    let resumed = told.iter().position(|told| *told == Told::Resumed);
+    assert!(interrupted.is_some() && interrupted < resumed, "{told:?}");
     assert!(matches!(told.last(), Some(Told::Event { .. })));
 }
 

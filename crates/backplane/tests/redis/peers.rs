@@ -331,6 +331,7 @@ async fn nobody_but_a_node_of_the_cluster_gives_out_offsets() {
     }
     node.recorder.until("all of them", |told| told.len() == 3).await;
     assert!(node.recorder.events().iter().all(|(_, offset)| offset.is_none()));
+    assert_eq!(*node.recorder.unkept.lock(), node.recorder.names());
 }
 
 #[tokio::test(flavor = "multi_thread")]

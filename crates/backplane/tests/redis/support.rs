@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use bytes::Bytes;
 use carillon_backplane::{
-    Asked, Backplane as _, Fanout as _, Inbound, NodeTag, Offset, Presence as _, Routing as _, Selection,
+    Asked, Backplane as _, Fanout as _, Inbound, NodeTag, Offset, Place, Presence as _, Routing as _, Selection,
     SocketSummary,
     redis::{RedisBackplane, RedisOptions},
 };
@@ -34,7 +34,7 @@ pub(crate) enum Told {
     Event { name: String, offset: Option<Offset> },
     Fence(String),
     Presence(UserId, Status),
-    Interrupted,
+    Interrupted(Duration),
     Resumed,
     Joined(Vec<Room>),
     Left(Vec<Room>),
@@ -61,6 +61,8 @@ pub(crate) struct Recorder {
     pub(crate) manner: Mutex<Manner>,
     /// Requests that were dropped before they were answered.
     pub(crate) dropped: watch::Sender<usize>,
+    /// The names of events that are no node's of Carillon, or volatile.
+    pub(crate) unkept: Mutex<Vec<String>>,
 }
 
 impl Recorder {
@@ -70,6 +72,7 @@ impl Recorder {
             sockets: Mutex::default(),
             manner: Mutex::new(Manner::Echo),
             dropped: watch::Sender::new(0),
+            unkept: Mutex::default(),
         }
     }
 
@@ -133,12 +136,16 @@ impl Drop for CountDrop {
 
 #[async_trait]
 impl Inbound for Recorder {
-    fn deliver(&self, broadcast: &Broadcast, offset: Option<&Offset>) {
+    fn deliver(&self, broadcast: &Broadcast, place: Place<'_>) {
         let name = broadcast.event[0].as_text().unwrap().to_string();
-        self.write(Told::Event {
-            name,
-            offset: offset.cloned(),
-        });
+        let offset = match place {
+            Place::At(offset) => Some(offset.clone()),
+            Place::Unlogged | Place::Unkept => None,
+        };
+        if place == Place::Unkept {
+            self.unkept.lock().push(name.clone());
+        }
+        self.write(Told::Event { name, offset });
     }
 
     fn ask(&self, _broadcast: &Broadcast, _timeout: Duration) -> Asked {
@@ -195,8 +202,8 @@ impl Inbound for Recorder {
         }
     }
 
-    fn interrupted(&self) {
-        self.write(Told::Interrupted);
+    fn interrupted(&self, unsure: Duration) {
+        self.write(Told::Interrupted(unsure));
     }
 
     fn resumed(&self) {

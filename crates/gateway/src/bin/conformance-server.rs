@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use carillon_backplane::local::{LocalBackplane, LogBounds};
 use carillon_gateway::{
     cluster::{forwarding::Forwarding, hand_over::HandOver},
+    gaps::Gaps,
     http::{
         engineio::{self, Endpoint},
         health::{Readiness, Stage},
@@ -143,7 +144,13 @@ async fn main() -> std::io::Result<()> {
         let alone = Arc::new(alone);
         web::Data::new(Endpoint {
             forwarding: Arc::new(Forwarding::new(engine.clone(), alone.clone(), quota.clone())),
-            hand_over: Arc::new(HandOver::new(engine.clone(), alone.clone(), alone, tasks)),
+            hand_over: Arc::new(HandOver::new(
+                engine.clone(),
+                alone.clone(),
+                alone,
+                Gaps::default(),
+                tasks,
+            )),
             engine,
             origins: Origins::default(),
             readiness: Arc::clone(&readiness),

@@ -1,16 +1,38 @@
 //! Catching up: what a node's sockets missed while the other nodes were out of its reach comes from the store, in order
 //! and once.
 //!
-//! For each chat with sockets here the `seq` of the last message given is known. A message that was given before is
-//! dropped; one that leaves a gap, and all after an outage, wait until what is missing before them is read. Notifications
-//! are compared with the inbox after an outage. What is caught up has no offset: its place in the log has passed.
+//! For each chat with sockets here the `seq` of the last message given is known ([`order`]). A message that was given before is
+//! dropped; one that leaves a gap, and all after an outage, are read from the store with what is missing before them: a message is
+//! stored before it is published, so nothing has to be kept here meanwhile. Notifications are compared with the inbox after an
+//! outage. Only what Carillon's nodes publish counts; what other servers send is passed on as it comes.
+//!
+//! # Offsets
+//!
+//! A client recovers from the last offset that it was given, so an offset says that nothing before it is missing. That is not so
+//! from the beginning of an outage until all is read that was missed, nor from a gap in a chat until that is filled. It is not
+//! enough that the epoch ends with an outage: the node is back under the new epoch, and its events of other rooms would carry
+//! clients past what is still to be read. Meanwhile what is kept carries an offset that is nowhere ([`carillon_backplane::nowhere`]),
+//! whatever its place in the log, and so does what was read from the store and what is delivered here alone. A client that comes
+//! back with it, to whichever node, is new: it lacks nothing that the log would not give it, and is given nothing twice. (With no
+//! offset at all it would keep an older one, which may still be good, and be given again what it got since.) The next event after
+//! that has an offset again.
+//!
+//! A copy of something that was given before is dropped, and its place in the log with it: a client that was told an earlier
+//! place since would be given it again when it comes back. So a gap lasts a little longer than the reading, until what was read has
+//! surely been published; and what this node's sockets were given alone is a gap until the other nodes have it
+//! ([`Services::announce_backlog`](crate::services::Services::announce_backlog)).
+//!
+//! For the same reason nobody is recovered on a node in that state, or moved to or from it, and joining a room does not move an
+//! offset: what is read would come to sockets that had it elsewhere.
 
 mod chats;
 mod notifications;
+mod order;
+mod outlet;
 
 use std::{sync::Arc, time::Duration};
 
-use carillon_backplane::Offset;
+use carillon_backplane::Place;
 use carillon_protocol::{
     adapter::Broadcast,
     chat::Pair,
@@ -18,35 +40,47 @@ use carillon_protocol::{
     time::Timestamp,
     value::Value,
 };
-use carillon_store::Store;
+use carillon_store::{Store, StoreError};
 use futures_util::{StreamExt as _, stream};
 use parking_lot::Mutex;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::{chats::Chats, notifications::Inboxes};
-use crate::{clock::Clock, sockets::NAMESPACE};
+use self::{chats::Chats, notifications::Inboxes, outlet::Outlet};
+use crate::{
+    clock::Clock,
+    gaps::{Gap, Gaps},
+    sockets::NAMESPACE,
+};
 
-/// An outage has begun by so much earlier than it was noticed, at most.
-const NOTICED_LATE_MS: i64 = 5_000;
+pub(super) use outlet::Deliver;
+
+/// What was published at a time may have been made by so much earlier: clocks differ, and it had to be stored first.
+const MADE_EARLIER_MS: i64 = 5_000;
 /// How many chats and inboxes are read at once.
 const READS_AT_ONCE: usize = 16;
-/// How often a read is tried before what waits is given without it.
-const ATTEMPTS: u32 = 10;
+/// Within this time after it was stored a message is published, or its node is gone.
+const SETTLING: Duration = Duration::from_millis(500);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// Gives an event to this node's sockets.
-pub(super) type Deliver = Arc<dyn Fn(&Broadcast, Option<&Offset>) + Send + Sync>;
-
 /// What this node's sockets missed of chats and notifications.
 pub struct CatchUp {
+    outlet: Arc<Outlet>,
     chats: Arc<Chats>,
     inboxes: Arc<Inboxes>,
     clock: Arc<dyn Clock>,
-    /// When the outage began that is not yet caught up with.
-    outage: Mutex<Option<Timestamp>>,
+    /// The outage that is not yet caught up with.
+    outage: Mutex<Option<Outage>>,
     tasks: TaskTracker,
     stopping: CancellationToken,
+}
+
+/// A time without the other nodes.
+#[derive(Debug)]
+struct Outage {
+    /// Nothing that was made before then is missing.
+    since: Timestamp,
+    gap: Gap,
 }
 
 impl std::fmt::Debug for CatchUp {
@@ -60,7 +94,7 @@ impl std::fmt::Debug for CatchUp {
 /// What an event is, as far as it may be missed.
 enum Kind<'a> {
     Message { room: &'a Room, seq: u64 },
-    Notification(ObjectId),
+    Notification { room: &'a Room, id: ObjectId },
     Other,
 }
 
@@ -84,7 +118,7 @@ impl<'a> Kind<'a> {
                 .get("_id")
                 .and_then(Value::as_text)
                 .and_then(|id| ObjectId::parse(id))
-                .map(Self::Notification),
+                .map(|id| Self::Notification { room, id }),
             _ => None,
         };
         kind.unwrap_or(Self::Other)
@@ -92,18 +126,22 @@ impl<'a> Kind<'a> {
 }
 
 impl CatchUp {
-    /// Nothing is missed yet. `tasks` owns the reading of what is, until `stopping`.
+    /// Nothing is missed yet; `gaps` tells others when something is. `tasks` owns the reading of it, until `stopping`: the
+    /// node's sockets are gone.
     #[must_use]
     pub fn new(
         deliver: Deliver,
+        gaps: Gaps,
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
         tasks: TaskTracker,
         stopping: CancellationToken,
     ) -> Self {
+        let outlet = Arc::new(Outlet::new(deliver, gaps));
         Self {
-            chats: Arc::new(Chats::new(deliver.clone(), store.clone())),
-            inboxes: Arc::new(Inboxes::new(deliver, store)),
+            chats: Arc::new(Chats::new(Arc::clone(&outlet), Arc::clone(&store))),
+            inboxes: Arc::new(Inboxes::new(Arc::clone(&outlet), store)),
+            outlet,
             clock,
             outage: Mutex::default(),
             tasks,
@@ -130,54 +168,66 @@ impl CatchUp {
     }
 
     /// Gives an event to this node's sockets, unless they had it, or something before it is missing.
-    pub fn deliver(&self, broadcast: &Broadcast, offset: Option<&Offset>) {
+    pub fn deliver(&self, broadcast: &Broadcast, place: Place<'_>) {
+        if place == Place::Unkept {
+            return self.outlet.give(broadcast, place);
+        }
         match Kind::of(broadcast) {
             Kind::Message { room, seq } => {
-                if let Some(gap) = self.chats.deliver(room, seq, broadcast, offset) {
-                    let chats = Arc::clone(&self.chats);
-                    let since = self.clock.now();
-                    self.spawn(async move { chats.fill(gap, since).await });
+                if let Some(behind) = self.chats.deliver(room, seq, broadcast, place) {
+                    let (chats, gap) = (Arc::clone(&self.chats), self.outlet.gaps.open());
+                    self.spawn(gap, async move { chats.fill(behind).await });
                 }
             }
-            Kind::Notification(id) => self.inboxes.deliver(id, broadcast, offset),
-            Kind::Other => self.chats.pass_on(broadcast, offset),
+            Kind::Notification { room, id } => self.inboxes.deliver(room, id, broadcast, place),
+            Kind::Other => self.outlet.give(broadcast, place),
         }
     }
 
-    /// The other nodes are out of reach.
-    pub fn interrupted(&self) {
-        let began = self.clock.now().plus_millis(-NOTICED_LATE_MS);
-        self.outage.lock().get_or_insert(began);
+    /// The other nodes are out of reach. What was published less than `unsure` ago may be missing already.
+    pub fn interrupted(&self, unsure: Duration) {
+        let unsure = i64::try_from(unsure.as_millis()).unwrap_or(i64::MAX);
+        let earlier = unsure.saturating_add(MADE_EARLIER_MS);
+        self.outage.lock().get_or_insert_with(|| Outage {
+            since: self.clock.now().plus_millis(-earlier),
+            gap: self.outlet.gaps.open(),
+        });
     }
 
     /// They are back: reads what was missed.
     pub fn resumed(&self) {
-        let Some(since) = self.outage.lock().take() else {
+        let Some(Outage { since, gap }) = self.outage.lock().take() else {
             return;
         };
-        let (behind, users) = (self.chats.all_behind(), self.inboxes.users());
+        let (behind, users) = (self.chats.interrupted(since), self.inboxes.users());
         tracing::info!(
             chats = behind.len(),
             users = users.len(),
             "reading what was missed"
         );
         let (chats, inboxes) = (Arc::clone(&self.chats), Arc::clone(&self.inboxes));
-        self.spawn(async move {
+        self.spawn(gap, async move {
             stream::iter(behind)
-                .for_each_concurrent(READS_AT_ONCE, |chat| chats.fill(chat, since))
+                .for_each_concurrent(READS_AT_ONCE, |chat| chats.fill(chat))
                 .await;
             stream::iter(users)
-                .for_each_concurrent(READS_AT_ONCE, |(user, occupied_at)| {
-                    inboxes.catch_up(user, since.max(occupied_at))
+                .for_each_concurrent(READS_AT_ONCE, |(user, present)| {
+                    inboxes.catch_up(user, present, since)
                 })
                 .await;
         });
     }
 
-    fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+    /// Closes `gap` with the end of `work`.
+    fn spawn(&self, gap: Gap, work: impl Future<Output = ()> + Send + 'static) {
         let stopping = self.stopping.clone();
         self.tasks.spawn(async move {
-            stopping.run_until_cancelled(work).await;
+            let settled = async {
+                work.await;
+                tokio::time::sleep(SETTLING).await;
+            };
+            stopping.run_until_cancelled(settled).await;
+            drop(gap);
         });
     }
 }
@@ -186,19 +236,21 @@ fn user_of(room: &Room) -> Option<UserId> {
     UserId::parse(room.as_str().strip_prefix("user_")?.to_owned()).ok()
 }
 
-/// Tries a read of the store until it works; `None` where it does not for long.
+/// Tries a read of the store until it works; `None` where it never will.
 async fn read<T, F: Future<Output = carillon_store::Result<T>>>(mut attempt: impl FnMut() -> F) -> Option<T> {
     let mut pause = FIRST_PAUSE;
-    for _ in 0..ATTEMPTS {
+    loop {
         match attempt().await {
             Ok(value) => return Some(value),
-            Err(error) => tracing::debug!(%error, "not caught up yet"),
+            Err(error @ StoreError::Unavailable { .. }) => tracing::debug!(%error, "not caught up yet"),
+            Err(error @ StoreError::Corrupt { .. }) => {
+                tracing::error!(%error, "what was missed is not caught up with");
+                return None;
+            }
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
-    tracing::warn!("the store does not answer: what was missed is not caught up with");
-    None
 }
 
 #[cfg(test)]

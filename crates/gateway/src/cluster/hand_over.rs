@@ -30,6 +30,7 @@ use serde::{Deserialize, Serialize};
 use tokio_util::task::TaskTracker;
 
 use super::message;
+use crate::gaps::Gaps;
 use arrival::RemoteOwner;
 use departures::Departures;
 use fences::Fences;
@@ -73,6 +74,7 @@ enum Reply {
 pub struct HandOver {
     routing: Arc<dyn Routing>,
     fanout: Arc<dyn Fanout>,
+    gaps: Gaps,
     fences: Arc<Fences>,
     departures: Departures,
 }
@@ -86,19 +88,27 @@ impl std::fmt::Debug for HandOver {
 }
 
 impl HandOver {
-    /// For the sessions of `engine`; `tasks` owns what is under way.
+    /// For the sessions of `engine`; `tasks` owns what is under way. No session goes or comes while there are `gaps`.
     #[must_use]
     pub fn new(
         engine: Arc<Engine>,
         routing: Arc<dyn Routing>,
         fanout: Arc<dyn Fanout>,
+        gaps: Gaps,
         tasks: TaskTracker,
     ) -> Self {
         let fences = Arc::new(Fences::default());
         Self {
-            departures: Departures::new(engine, Arc::clone(&routing), Arc::clone(&fences), tasks),
+            departures: Departures::new(
+                engine,
+                Arc::clone(&routing),
+                Arc::clone(&fences),
+                gaps.clone(),
+                tasks,
+            ),
             routing,
             fanout,
+            gaps,
             fences,
         }
     }

@@ -26,7 +26,7 @@ use super::{
     hand_over::HandOver,
     message::{self, Subject},
 };
-use crate::limits::RequestQuota;
+use crate::{gaps::Gaps, limits::RequestQuota};
 
 /// The room of every socket of the test application.
 pub(crate) const ROOM: &str = "everybody";
@@ -56,6 +56,7 @@ pub(crate) struct TestNode {
     pub(crate) hand_over: Arc<HandOver>,
     pub(crate) app: Arc<App>,
     pub(crate) counted: Arc<Counted>,
+    pub(crate) gaps: Gaps,
 }
 
 /// The way from one node to the others.
@@ -87,16 +88,23 @@ impl Wires {
             Arc::new(App::default()),
         );
         let socket_io = Arc::new(SocketIo::new(Arc::clone(&hub), app.clone()));
-        let tasks = TaskTracker::new();
+        let (tasks, gaps) = (TaskTracker::new(), Gaps::default());
         let engine = Engine::new(config, socket_io, counters, tasks.clone()).with_ids(way.clone());
         let (engine, counted) = (Arc::new(engine), Arc::new(Counted::default()));
         let node = Arc::new(TestNode {
             forwarding: Arc::new(Forwarding::new(Arc::clone(&engine), way.clone(), counted.clone())),
-            hand_over: Arc::new(HandOver::new(Arc::clone(&engine), way.clone(), way, tasks)),
+            hand_over: Arc::new(HandOver::new(
+                Arc::clone(&engine),
+                way.clone(),
+                way,
+                gaps.clone(),
+                tasks,
+            )),
             engine,
             hub,
             app,
             counted,
+            gaps,
         });
         self.nodes.lock().insert(tag.into(), Arc::clone(&node));
         self.dead.lock().insert(tag.into(), CancellationToken::new());
@@ -256,8 +264,8 @@ impl Routing for Way {
 
 #[async_trait]
 impl Fanout for Way {
-    async fn publish(&self, _broadcast: Broadcast) -> carillon_backplane::Result<()> {
-        Ok(())
+    async fn publish(&self, _broadcast: Broadcast) -> carillon_backplane::Result<Placement> {
+        Ok(Placement::Placed)
     }
 
     async fn publish_in_order(

@@ -14,6 +14,7 @@ use crate::{
     clock::{Clock, SystemClock},
     cluster::{CatchUp, Receiver, Watch, forwarding::Forwarding, hand_over::HandOver},
     events::Events,
+    gaps::Gaps,
     http::health::{Health, Readiness, Stage},
     limits::Limits,
     services::Services,
@@ -32,6 +33,8 @@ pub(super) struct Frame {
     pub(super) counters: Arc<Counters>,
     pub(super) readiness: Arc<Readiness>,
     pub(super) states: Arc<States>,
+    /// Whether the node's sockets lack something.
+    pub(super) gaps: Gaps,
     /// The tasks of sessions.
     pub(super) sessions: TaskTracker,
     /// All others.
@@ -64,6 +67,7 @@ impl Frame {
             counters: Arc::default(),
             readiness: Arc::default(),
             states: Arc::default(),
+            gaps: Gaps::default(),
             sessions: TaskTracker::new(),
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),
@@ -93,6 +97,7 @@ impl Frame {
             Arc::clone(&backplane),
             Arc::clone(&self.clock),
             settings.presence,
+            self.gaps.clone(),
             self.tasks.clone(),
         ));
         let hub = Arc::new(Hub::new(Arc::clone(&self.counters)));
@@ -111,6 +116,7 @@ impl Frame {
             limits: Arc::clone(&self.limits),
             clock: Arc::clone(&self.clock),
             metrics: Arc::clone(&self.metrics),
+            gaps: self.gaps.clone(),
         });
         let config = Config {
             ping_interval: settings.ping_interval,
@@ -135,6 +141,7 @@ impl Frame {
             engine.clone(),
             backplane.clone(),
             backplane.clone(),
+            self.gaps.clone(),
             self.tasks.clone(),
         ));
         let catch_up = joint.is_cluster().then(|| self.catch_up(&hub, store));
@@ -154,7 +161,13 @@ impl Frame {
             tasks: self.tasks.clone(),
         };
         joint.join(Arc::new(receiver), &self.tasks, &self.left).await;
+        if joint.is_cluster() {
+            let (services, left) = (Arc::clone(&services), self.left.clone());
+            self.tasks
+                .spawn(async move { left.run_until_cancelled(services.keep_announcing()).await });
+        }
         self.states.has_backplane(backplane);
+        self.states.has_services(Arc::clone(&services));
         Service {
             services,
             engine,
@@ -169,10 +182,11 @@ impl Frame {
             Arc::new(move |broadcast, offset| {
                 hub.deliver(broadcast, offset);
             }),
+            self.gaps.clone(),
             Arc::clone(store),
             Arc::clone(&self.clock),
             self.tasks.clone(),
-            self.stopping.clone(),
+            self.left.clone(),
         ))
     }
 
@@ -199,6 +213,8 @@ impl Frame {
             ready: self.readiness.stage() == Stage::Ready,
             store: self.states.is_store_up().unwrap_or(false),
             backplane: self.states.health(),
+            catching_up: !self.gaps.are_closed(),
+            waiting: self.states.waiting(),
         }
     }
 }

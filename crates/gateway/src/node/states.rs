@@ -12,7 +12,10 @@ use carillon_backplane::{Backplane, Health};
 use carillon_store::Store;
 use tokio_util::sync::CancellationToken;
 
-use crate::http::health::PartState;
+use crate::{
+    http::health::PartState,
+    services::{Services, Waiting},
+};
 
 /// How often the store is asked whether it can be written to.
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -24,6 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 pub(super) struct States {
     store: OnceLock<AtomicBool>,
     backplane: OnceLock<Arc<dyn Backplane>>,
+    services: OnceLock<Arc<Services>>,
 }
 
 impl States {
@@ -35,6 +39,18 @@ impl States {
     /// The node has its backplane.
     pub(super) fn has_backplane(&self, backplane: Arc<dyn Backplane>) {
         self.backplane.get_or_init(|| backplane);
+    }
+
+    /// The node has its use cases.
+    pub(super) fn has_services(&self, services: Arc<Services>) {
+        self.services.get_or_init(|| services);
+    }
+
+    /// What the other nodes are still to be told.
+    pub(super) fn waiting(&self) -> Waiting {
+        self.services
+            .get()
+            .map_or_else(Waiting::default, |services| services.waiting())
     }
 
     /// The states in words.

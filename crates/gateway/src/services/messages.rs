@@ -23,8 +23,9 @@ use carillon_store::{
     messages::{AppendOutcome, HistoryPage, MarkOutcome},
 };
 
-use super::{Result, broadcast, lanes::Lanes, store_problem};
-use crate::clock::Clock;
+use self::announce::Local;
+use super::{Result, backlog::Backlog, broadcast, lanes::Lanes, store_problem};
+use crate::{clock::Clock, gaps::Gaps};
 
 /// What `sendMessage` asks for, validated.
 #[derive(Debug, Clone)]
@@ -48,6 +49,8 @@ pub struct Messages {
     clock: Arc<dyn Clock>,
     /// A chat's sends on this node are stored and announced one after the other; across nodes the backplane keeps order.
     sends: Lanes<Pair>,
+    /// What only this node's sockets have.
+    local: Backlog<Pair, Local>,
 }
 
 impl std::fmt::Debug for Messages {
@@ -57,21 +60,28 @@ impl std::fmt::Debug for Messages {
 }
 
 impl Messages {
-    /// Over a store, a backplane and a clock.
+    /// Over a store, a backplane and a clock. As long as only this node's sockets have something there is one of `gaps`.
     #[must_use]
-    pub fn new(store: Arc<dyn Store>, backplane: Arc<dyn Backplane>, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(
+        store: Arc<dyn Store>,
+        backplane: Arc<dyn Backplane>,
+        clock: Arc<dyn Clock>,
+        gaps: Gaps,
+    ) -> Self {
         Self {
             store,
             backplane,
             clock,
             sends: Lanes::default(),
+            local: Backlog::new(gaps),
         }
     }
 
     /// Stores a message and its notification, then announces both: `receiveMessage` to the chat's room, `notification`
     /// to the receiver's sockets. A resend under the same `client_message_id` stores nothing and is announced only where
     /// the first never was. Messages of one chat are announced in the order of `seq`, whichever nodes they are sent by.
-    /// Where the backplane fails the message is stored all the same, and a resend announces it.
+    /// Where the backplane fails the message is stored all the same, and a resend announces it. Where the other nodes are out
+    /// of reach this node's sockets are given it, and the others' by [`Services::announce_backlog`](super::Services::announce_backlog).
     ///
     /// # Errors
     /// `unavailable` or `internal` where the store fails; nothing was stored then.
@@ -84,6 +94,8 @@ impl Messages {
         let appended = self.store.append_message(new).await.map_err(store_problem)?;
         match appended.outcome {
             AppendOutcome::Duplicate => {}
+            // This node's sockets have it, and the others get it when they are in reach.
+            AppendOutcome::DuplicateUnannounced if self.is_local(&appended.message) => {}
             AppendOutcome::Stored | AppendOutcome::DuplicateUnannounced => self.announce(&appended).await,
         }
         Ok(appended.message)

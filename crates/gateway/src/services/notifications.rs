@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use bytestring::ByteString;
-use carillon_backplane::Backplane;
+use carillon_backplane::{Backplane, Placement};
 use carillon_protocol::{
     chat::Pair,
-    event,
-    id::{ObjectId, Room, UserId},
+    id::{ObjectId, UserId},
     notification::{
         ChatActivity, Metadata, NewNotification, Notification, NotificationKind, NotificationStats,
     },
@@ -15,8 +14,8 @@ use carillon_protocol::{
 };
 use carillon_store::Store;
 
-use super::{Result, broadcast, store_problem};
-use crate::clock::Clock;
+use super::{Result, Waiting, backlog::Backlog, retold, store_problem};
+use crate::{clock::Clock, gaps::Gaps};
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
@@ -44,6 +43,8 @@ pub struct Notifications {
     store: Arc<dyn Store>,
     backplane: Arc<dyn Backplane>,
     clock: Arc<dyn Clock>,
+    /// What only this node's sockets have.
+    local: Backlog<ObjectId, ()>,
 }
 
 impl std::fmt::Debug for Notifications {
@@ -53,23 +54,29 @@ impl std::fmt::Debug for Notifications {
 }
 
 impl Notifications {
-    /// Over a store, a backplane and a clock.
+    /// Over a store, a backplane and a clock. As long as only this node's sockets have something there is one of `gaps`.
     #[must_use]
-    pub fn new(store: Arc<dyn Store>, backplane: Arc<dyn Backplane>, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(
+        store: Arc<dyn Store>,
+        backplane: Arc<dyn Backplane>,
+        clock: Arc<dyn Clock>,
+        gaps: Gaps,
+    ) -> Self {
         Self {
             store,
             backplane,
             clock,
+            local: Backlog::new(gaps),
         }
     }
 
-    /// Stores a notification and gives it to its user's sockets. Where the backplane fails it waits in the inbox alone.
+    /// Stores a notification and gives it to its user's sockets. Where the backplane fails it waits in the inbox alone; where the
+    /// other nodes are out of reach, their sockets are given it by [`Services::announce_backlog`](super::Services::announce_backlog).
     ///
     /// # Errors
     /// Where the store fails; nothing was stored then.
     pub async fn create(&self, request: CreateRequest) -> Result<Notification> {
         let now = self.clock.now();
-        let room = Room::of_user(&request.to_user);
         let new = NewNotification {
             id: self.clock.new_id(),
             to_user: request.to_user,
@@ -82,15 +89,46 @@ impl Notifications {
         };
         let notification = self.store.create_notification(new).await.map_err(store_problem)?;
 
-        let event = event::created_notification(&notification);
+        // It tells of no message of its own, whatever its metadata name.
         let announced = self
             .backplane
-            .publish(broadcast(event, vec![room], Vec::new()))
+            .publish(retold::notification(&notification, &[]))
             .await;
-        if let Err(error) = announced {
-            tracing::warn!(reason = error.reason, "notification stored but not announced");
+        match announced {
+            Ok(Placement::Local) => self.local.add(notification.content.id, (), |()| {}),
+            Ok(_) => {}
+            Err(error) => tracing::warn!(reason = error.reason, "notification stored but not announced"),
         }
         Ok(notification)
+    }
+
+    /// Announces the notifications that only this node's sockets have, where the other nodes are in reach; not those that
+    /// were read or deleted since.
+    pub(super) async fn announce_local(&self) {
+        let mut ids = self.local.keys();
+        // As they were made.
+        ids.sort_unstable();
+        for id in ids {
+            let stored = match self.store.notification(id).await {
+                Ok(stored) => stored,
+                Err(error) => {
+                    tracing::debug!(%error, "notifications are not announced yet");
+                    return;
+                }
+            };
+            if let Some(unread) = stored.filter(|stored| stored.read_at.is_none()) {
+                let announced = self.backplane.publish(retold::notification(&unread, &[])).await;
+                if !matches!(announced, Ok(Placement::Placed)) {
+                    return;
+                }
+            }
+            self.local.remove(&id);
+        }
+    }
+
+    /// What the other nodes are still to be told.
+    pub(super) fn waiting(&self) -> Waiting {
+        self.local.waiting()
     }
 
     /// The newest `limit` unread ones, the oldest of them first.

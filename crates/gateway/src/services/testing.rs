@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use bytestring::ByteString;
 use carillon_backplane::{
-    Asked, Inbound, NodeTag, Offset, Selection, SocketSummary,
+    Asked, Inbound, NodeTag, Place, Selection, SocketSummary,
     local::{LocalBackplane, LogBounds},
 };
 use carillon_protocol::{
@@ -36,7 +36,7 @@ use tokio_util::task::TaskTracker;
 
 use self::{flaky_backplane::FlakyBackplane, flaky_store::FlakyStore};
 use super::{Services, messages::SendRequest, presence::Scope};
-use crate::clock::Clock;
+use crate::{clock::Clock, gaps::Gaps};
 
 /// A node's services and what is around them.
 pub(crate) struct Node {
@@ -46,6 +46,7 @@ pub(crate) struct Node {
     pub(crate) backplane: Arc<FlakyBackplane>,
     pub(crate) announced: Arc<Announced>,
     pub(crate) tasks: TaskTracker,
+    pub(crate) gaps: Gaps,
     _folder: TempDir,
 }
 
@@ -64,12 +65,13 @@ impl Node {
         local.join(announced.clone());
         let backplane = Arc::new(FlakyBackplane::new(local));
         let clock = Arc::new(TestClock::default());
-        let tasks = TaskTracker::new();
+        let (tasks, gaps) = (TaskTracker::new(), Gaps::default());
         let services = Services::new(
             store.clone(),
             backplane.clone(),
             clock.clone(),
             scope,
+            gaps.clone(),
             tasks.clone(),
         );
         Self {
@@ -79,6 +81,7 @@ impl Node {
             backplane,
             announced,
             tasks,
+            gaps,
             _folder: folder,
         }
     }
@@ -131,6 +134,8 @@ impl Clock for TestClock {
 
     fn new_id(&self) -> ObjectId {
         let mut bytes = [0; 12];
+        let seconds = u32::try_from(self.now().as_millis() / 1_000).unwrap();
+        bytes[..4].copy_from_slice(&seconds.to_be_bytes());
         bytes[8..].copy_from_slice(&self.ids.fetch_add(1, Ordering::SeqCst).to_be_bytes());
         ObjectId::from_bytes(bytes)
     }
@@ -142,9 +147,9 @@ pub(crate) struct Announced(Mutex<Vec<Broadcast>>);
 
 #[async_trait]
 impl Inbound for Announced {
-    fn deliver(&self, broadcast: &Broadcast, offset: Option<&Offset>) {
+    fn deliver(&self, broadcast: &Broadcast, place: Place<'_>) {
         assert_eq!(
-            offset.is_none(),
+            place == Place::Unkept,
             broadcast.volatile,
             "only what is volatile is not kept"
         );
@@ -176,7 +181,7 @@ impl Inbound for Announced {
 
     fn presence_changed(&self, _changes: Vec<(UserId, Status)>) {}
 
-    fn interrupted(&self) {}
+    fn interrupted(&self, _unsure: Duration) {}
 
     fn resumed(&self) {}
 

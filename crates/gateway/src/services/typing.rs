@@ -43,6 +43,7 @@ impl Typing {
             volatile: true,
             ..broadcast(event, vec![chat.room()], vec![except.clone()])
         };
-        self.backplane.publish(signal).await.map_err(backplane_problem)
+        self.backplane.publish(signal).await.map_err(backplane_problem)?;
+        Ok(())
     }
 }

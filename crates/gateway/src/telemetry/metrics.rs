@@ -15,6 +15,8 @@ use prometheus::{
 
 use cluster::Cluster;
 
+use crate::services::Waiting;
+
 /// Events that clients may send; any other counts as the last.
 const EVENTS: [&str; 8] = [
     "joinChat",
@@ -80,6 +82,10 @@ pub struct Totals {
     pub store: bool,
     /// How the backplane does.
     pub backplane: Health,
+    /// Whether sockets lack something that was said.
+    pub catching_up: bool,
+    /// What the other nodes are still to be told.
+    pub waiting: Waiting,
 }
 
 #[derive(Debug)]
@@ -280,7 +286,7 @@ impl Copied {
             .set(i64::try_from(totals.connections).unwrap_or(i64::MAX));
         self.ready.set(i64::from(totals.ready));
         self.store.set(i64::from(totals.store));
-        self.cluster.take_over(&totals.backplane);
+        self.cluster.take_over(totals);
         set(&self.upgraded, totals.upgraded);
         let deliveries = [("delivered", totals.delivered), ("dropped", totals.dropped)];
         for (counters, totals) in [
@@ -336,6 +342,8 @@ mod tests {
                 received: 7,
                 ..Health::default()
             },
+            catching_up: true,
+            waiting: Waiting { now: 3, dropped: 1 },
             ..Totals::default()
         }
     }
@@ -371,6 +379,9 @@ mod tests {
             "carillon_cluster_nodes 3",
             "carillon_backplane_received_total 7",
             "carillon_backplane_probe_failures_total 0",
+            "carillon_catching_up 1",
+            "carillon_backlog 3",
+            "carillon_backlog_dropped_total 1",
         ] {
             assert!(text.lines().any(|known| known == line), "{line} in\n{text}");
         }

@@ -1,12 +1,13 @@
 //! What this node tells itself through each server, to learn that it can.
 
 use std::{
+    collections::VecDeque,
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
 
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
 
 /// Probes in a row that may be unheard.
 pub(super) const MAX_UNHEARD: u64 = 4;
@@ -28,17 +29,35 @@ struct Way {
     channel: String,
     sent: u64,
     heard: u64,
+    /// When those were sent that have not come back.
+    under_way: VecDeque<Instant>,
+    /// When the last was sent that has come back. What was published before it has come as well.
+    complete_until: Instant,
+}
+
+impl Way {
+    fn new(channel: String) -> Self {
+        Self {
+            channel,
+            sent: 0,
+            heard: 0,
+            under_way: VecDeque::new(),
+            complete_until: Instant::now(),
+        }
+    }
+
+    fn heard(&mut self, count: u64) {
+        while self.heard < count.min(self.sent) {
+            self.heard += 1;
+            self.complete_until = self.under_way.pop_front().unwrap_or(self.complete_until);
+        }
+    }
 }
 
 impl Probes {
     /// Begins anew, with a channel on each server.
     pub(super) fn begin(&self, channels: Vec<String>) {
-        let way = |channel| Way {
-            channel,
-            sent: 0,
-            heard: 0,
-        };
-        *self.ways.lock() = channels.into_iter().map(way).collect();
+        *self.ways.lock() = channels.into_iter().map(Way::new).collect();
     }
 
     pub(in crate::redis) fn is_channel(&self, name: &str) -> bool {
@@ -48,7 +67,7 @@ impl Probes {
     /// The probe `count` has come back on `channel`.
     pub(in crate::redis) fn heard(&self, channel: &str, count: u64) {
         for way in self.ways.lock().iter_mut().filter(|way| way.channel == channel) {
-            way.heard = way.heard.max(count);
+            way.heard(count);
         }
         self.news.notify_waiters();
     }
@@ -59,6 +78,7 @@ impl Probes {
         ways.iter_mut()
             .map(|way| {
                 way.sent += 1;
+                way.under_way.push_back(Instant::now());
                 (way.channel.clone(), way.sent)
             })
             .collect()
@@ -72,6 +92,14 @@ impl Probes {
             self.failures.fetch_add(1, Ordering::Relaxed);
         }
         have_failed
+    }
+
+    /// How long ago it was surely heard what others published. It is the time when a probe was sent that counts: a node
+    /// that was stopped hears the last one late.
+    pub(super) fn unsure(&self) -> Duration {
+        let ways = self.ways.lock();
+        let oldest = ways.iter().map(|way| way.complete_until).min();
+        oldest.map_or(Duration::ZERO, |at| at.elapsed())
     }
 
     /// Waits until every one that was sent has been heard.
@@ -109,5 +137,26 @@ mod tests {
         assert!(!probes.have_failed());
         probes.all_heard().await;
         assert_eq!(probes.failures(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_sure_is_what_came_before_the_last_probe_heard_was_sent() {
+        let probes = Probes::default();
+        probes.begin(vec!["a".to_owned(), "b".to_owned()]);
+        probes.next();
+        probes.heard("a", 1);
+        probes.heard("b", 1);
+        tokio::time::advance(BEAT).await;
+        probes.next();
+        // The node is stopped for a minute; one of the two is heard when it goes on.
+        tokio::time::advance(Duration::from_secs(60)).await;
+        probes.heard("a", 2);
+        assert_eq!(probes.unsure(), Duration::from_secs(60) + BEAT);
+        probes.heard("b", 2);
+        assert_eq!(probes.unsure(), Duration::from_secs(60));
+        // No more of them are heard than were sent.
+        probes.heard("a", u64::MAX);
+        assert_eq!(probes.next(), [("a".to_owned(), 3), ("b".to_owned(), 3)]);
+        assert_eq!(probes.unsure(), Duration::from_secs(60));
     }
 }

@@ -1,3 +1,4 @@
+use carillon_backplane::{Offset, nowhere};
 use carillon_protocol::{event, message::Message, notification::NotificationKind};
 use carillon_store::Notifications as _;
 
@@ -6,6 +7,7 @@ use crate::services::{
     broadcast,
     notifications::CreateRequest,
     presence::Scope,
+    retold,
     testing::{Node, pair, text_of, user},
 };
 
@@ -15,6 +17,8 @@ type Given = Arc<Mutex<Vec<(Broadcast, Option<Offset>)>>>;
 struct Desk {
     node: Node,
     catch_up: CatchUp,
+    gaps: Gaps,
+    stopping: CancellationToken,
     given: Given,
 }
 
@@ -23,18 +27,22 @@ impl Desk {
     fn new() -> Self {
         let (node, given) = (Node::new(Scope::All), Given::default());
         let record = Arc::clone(&given);
+        let (gaps, stopping) = (node.gaps.clone(), CancellationToken::new());
         let catch_up = CatchUp::new(
             Arc::new(move |broadcast, offset| record.lock().push((broadcast.clone(), offset.cloned()))),
+            gaps.clone(),
             node.store.clone(),
             node.clock.clone(),
             node.tasks.clone(),
-            CancellationToken::new(),
+            stopping.clone(),
         );
         catch_up.occupied(&room());
         catch_up.occupied(&Room::of_user(&user("ann")));
         Self {
             node,
             catch_up,
+            gaps,
+            stopping,
             given,
         }
     }
@@ -50,9 +58,17 @@ impl Desk {
 
     /// A message comes from the backplane.
     fn comes(&self, message: &Message) {
-        let event = event::receive_message(message);
         self.catch_up
-            .deliver(&broadcast(event, vec![room()], Vec::new()), Some(&"o".into()));
+            .deliver(&retold::message(message), Place::At(&PLACE));
+    }
+
+    /// Another event, in another room, comes at this place; answers with what offset it is given.
+    fn offset_of(&self, place: Place<'_>) -> Option<Offset> {
+        let event = vec![Value::from("messageRead")];
+        let other = broadcast(event, vec![pair("cid", "dan").room()], Vec::new());
+        self.catch_up.deliver(&other, place);
+        let given = self.given.lock().pop();
+        given.unwrap().1
     }
 
     /// Waits until all is read that is to be.
@@ -100,6 +116,8 @@ impl Desk {
     }
 }
 
+const PLACE: Offset = Offset::from_static("o");
+
 fn room() -> Room {
     pair("ann", "bob").room()
 }
@@ -146,7 +164,7 @@ async fn after_an_outage_what_others_sent_meanwhile_is_given_once() {
     let desk = Desk::new();
     let before = desk.stored(2).await;
     before.iter().for_each(|message| desk.comes(message));
-    desk.catch_up.interrupted();
+    desk.catch_up.interrupted(Duration::ZERO);
     let missed = desk.stored(250).await;
     // What was sent here was given here: it brings along what others sent before it.
     desk.comes(&missed[1]);
@@ -174,7 +192,7 @@ async fn a_chat_without_a_message_yet_is_given_what_is_newer_than_the_outage_and
             desk.stored(1).await;
         }
         desk.node.clock.set(10_000);
-        desk.catch_up.interrupted();
+        desk.catch_up.interrupted(Duration::ZERO);
         for at in [11_000, 12_000] {
             desk.node.clock.set(at);
             desk.stored(1).await;
@@ -202,33 +220,162 @@ async fn more_than_may_wait_is_read_from_the_store_in_order() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_that_stays_away_keeps_nothing_back_for_ever() {
+async fn a_store_that_stays_away_is_waited_for() {
     let desk = Desk::new();
-    let messages = desk.stored(4).await;
+    let messages = desk.stored(6).await;
     desk.comes(&messages[0]);
     desk.node.store.set_down(true);
-
     desk.comes(&messages[2]);
+    tokio::time::sleep(Duration::from_secs(3_600)).await;
     desk.comes(&messages[3]);
+    assert_eq!(desk.seqs(), [1]);
+
+    desk.node.store.set_down(false);
     desk.read().await;
 
-    assert_eq!(desk.seqs(), [1, 3, 4]);
+    assert_eq!(desk.seqs(), [2, 3, 4, 5, 6]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_message_that_the_store_does_not_know_is_given_in_the_end() {
+async fn a_store_that_stays_away_is_waited_for_by_those_who_stay() {
+    for is_stopping in [false, true] {
+        let desk = Desk::new();
+        let messages = desk.stored(3).await;
+        desk.comes(&messages[0]);
+        desk.node.store.set_down(true);
+        desk.comes(&messages[2]);
+        desk.catch_up.interrupted(Duration::ZERO);
+        desk.catch_up.resumed();
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert!(!desk.gaps.are_closed());
+
+        if is_stopping {
+            desk.stopping.cancel();
+        } else {
+            desk.catch_up.vacated(&room());
+            desk.catch_up.vacated(&Room::of_user(&user("ann")));
+        }
+        desk.read().await;
+        assert!(desk.gaps.are_closed());
+        assert_eq!(desk.seqs(), [1]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_the_store_does_not_know_holds_nothing_up_for_ever() {
     let desk = Desk::new();
     let messages = desk.stored(1).await;
     desk.comes(&messages[0]);
-    let foreign = Message {
-        seq: 9,
+    let lost = |seq| Message {
+        seq,
         ..messages[0].clone()
     };
 
-    desk.comes(&foreign);
+    desk.comes(&lost(9));
+    desk.read().await;
+    desk.comes(&lost(10));
+
+    assert_eq!(desk.seqs(), [1, 10]);
+}
+
+#[tokio::test]
+async fn what_other_servers_send_is_passed_on_and_counts_for_nothing() {
+    let desk = Desk::new();
+    let messages = desk.stored(2).await;
+    desk.comes(&messages[0]);
+    let forged = Message {
+        seq: 1_000_000_000,
+        ..messages[0].clone()
+    };
+    desk.catch_up.deliver(&retold::message(&forged), Place::Unkept);
+    desk.catch_up
+        .deliver(&retold::message(&messages[0]), Place::Unkept);
+    desk.comes(&messages[1]);
+    assert_eq!(desk.seqs(), [1, 1_000_000_000, 1, 2]);
+
+    let alert = retold::notification(&desk.create("alert").await, &[]);
+    for place in [Place::Unkept, Place::At(&PLACE), Place::At(&PLACE)] {
+        desk.catch_up.deliver(&alert, place);
+    }
+    assert_eq!(desk.notified().len(), 2);
+    // Its id is of use to its user alone.
+    let another = Broadcast {
+        rooms: vec![Room::of_user(&user("bob"))],
+        ..alert
+    };
+    desk.catch_up.deliver(&another, Place::At(&PLACE));
+    assert_eq!(desk.take().len(), 1);
+}
+
+#[tokio::test]
+async fn while_something_is_missing_no_offset_is_given_that_would_go_past_it() {
+    let desk = Desk::new();
+    let messages = desk.stored(4).await;
+    assert_eq!(desk.offset_of(Place::At(&PLACE)), Some(PLACE));
+    assert_eq!(desk.offset_of(Place::Unlogged), Some(nowhere()));
+    assert_eq!(desk.offset_of(Place::Unkept), None);
+    desk.comes(&messages[0]);
+    desk.take();
+
+    // A gap in a chat.
+    desk.comes(&messages[2]);
+    assert_eq!(desk.offset_of(Place::At(&PLACE)), Some(nowhere()));
+    while !desk.gaps.are_closed() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(desk.take().iter().all(|(_, offset)| *offset == Some(nowhere())));
+    assert_eq!(desk.offset_of(Place::At(&PLACE)), Some(PLACE));
+
+    // An outage, to the end of reading.
+    desk.catch_up.interrupted(Duration::ZERO);
+    assert_eq!(desk.offset_of(Place::At(&PLACE)), Some(nowhere()));
+    desk.catch_up.resumed();
+    assert_eq!(desk.offset_of(Place::At(&PLACE)), Some(nowhere()));
+    desk.read().await;
+    assert_eq!(desk.offset_of(Place::At(&PLACE)), Some(PLACE));
+}
+
+#[tokio::test]
+async fn a_long_silence_is_looked_back_at_and_a_backdated_notification_is_told_by_its_id() {
+    let desk = Desk::new();
+    desk.node.clock.set(100_000);
+    desk.stored(1).await;
+    let before = desk.create("before").await;
+    desk.node.clock.set(140_000);
+    desk.stored(1).await;
+    let request = CreateRequest {
+        to_user: user("ann"),
+        from_user: user("shop"),
+        pair: pair("ann", "shop"),
+        text: "backdated".into(),
+        kind: NotificationKind::System,
+        created_at: Some(Timestamp::from_millis(1)),
+        metadata: Default::default(),
+    };
+    let missed = desk.node.services.notifications.create(request).await.unwrap();
+    // The node was stopped, and finds that out a minute later.
+    desk.node.clock.set(190_000);
+    desk.catch_up.interrupted(Duration::from_secs(60));
+    desk.catch_up.resumed();
     desk.read().await;
 
-    assert_eq!(desk.seqs(), [1, 9]);
+    let given = desk.take();
+    let in_room = |room: &Room| -> Vec<_> {
+        let of_room = given
+            .iter()
+            .filter(|(broadcast, _)| broadcast.rooms == [room.clone()]);
+        of_room.map(|(broadcast, _)| broadcast.event[1].clone()).collect()
+    };
+    assert_eq!(in_room(&room()).len(), 1);
+    let told: Vec<_> = in_room(&Room::of_user(&user("ann")))
+        .iter()
+        .map(|payload| payload.get("_id").and_then(Value::as_text).unwrap().to_string())
+        .collect();
+    assert!(
+        told.contains(&missed.content.id.to_string()) && told.len() == 2,
+        "{told:?}"
+    );
+    assert!(!told.contains(&before.content.id.to_string()));
 }
 
 #[tokio::test]
@@ -244,7 +391,7 @@ async fn a_room_that_was_left_is_forgotten() {
 
     desk.comes(&messages[2]);
     desk.catch_up.vacated(&room());
-    desk.catch_up.interrupted();
+    desk.catch_up.interrupted(Duration::ZERO);
     desk.stored(1).await;
     desk.catch_up.resumed();
     desk.read().await;
@@ -257,11 +404,11 @@ async fn after_an_outage_unread_notifications_are_given_once_as_they_would_have_
     desk.node.clock.set(100_000);
     let old = desk.create("before").await;
     desk.node.clock.set(200_000);
-    desk.catch_up.interrupted();
+    desk.catch_up.interrupted(Duration::ZERO);
     let given = desk.create("given meanwhile").await;
     let event = event::created_notification(&given);
     let live = broadcast(event, vec![Room::of_user(&user("ann"))], Vec::new());
-    desk.catch_up.deliver(&live, None);
+    desk.catch_up.deliver(&live, Place::At(&PLACE));
     let message = desk.stored(1).await.remove(0);
     let alert = desk.create("missed").await;
     assert_eq!(desk.notified(), [given.content.id.to_string()]);
@@ -293,7 +440,7 @@ async fn after_an_outage_unread_notifications_are_given_once_as_they_would_have_
     assert_eq!(events.len(), 2);
     assert!(expected.iter().all(|event| events.contains(event)));
     // A late copy of either is none of anybody's business any more, and what came before the outage was given then.
-    desk.catch_up.deliver(&live, None);
+    desk.catch_up.deliver(&live, Place::At(&PLACE));
     assert_eq!(desk.notified(), Vec::<String>::new());
     assert!(old.content.created_at < given.content.created_at);
 }
@@ -304,7 +451,7 @@ async fn who_came_during_the_outage_is_not_told_what_the_inbox_showed() {
     let own = Room::of_user(&user("ann"));
     desk.catch_up.vacated(&own);
     desk.node.clock.set(10_000);
-    desk.catch_up.interrupted();
+    desk.catch_up.interrupted(Duration::ZERO);
     desk.create("seen in the inbox").await;
     desk.node.clock.set(11_000);
     desk.catch_up.occupied(&own);

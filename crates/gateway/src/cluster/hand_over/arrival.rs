@@ -64,9 +64,10 @@ impl RemoteOwner {
 
 #[async_trait]
 impl Owner for RemoteOwner {
-    /// Without fences the client stays with polling.
+    /// Without fences the client stays with polling, and while this node reads what its sockets missed: the session has had that.
     async fn probe(&self) -> bool {
         self.hand_over.routing.has_fences()
+            && self.hand_over.gaps.are_closed()
             && self.ask(Step::Probe(self.sid.clone()), ANSWER_TIMEOUT).await == Some(Reply::Done)
     }
 

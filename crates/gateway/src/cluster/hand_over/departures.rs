@@ -14,6 +14,7 @@ use tokio_util::{
 };
 
 use super::{Reply, Step, fences::Fences};
+use crate::gaps::Gaps;
 
 /// How long a fence may take.
 pub(super) const FENCE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -28,6 +29,7 @@ pub(super) struct Departures {
     engine: Arc<Engine>,
     routing: Arc<dyn Routing>,
     fences: Arc<Fences>,
+    gaps: Gaps,
     tasks: TaskTracker,
     under_way: Arc<Mutex<HashMap<Key, UnderWay>>>,
 }
@@ -64,12 +66,14 @@ impl Departures {
         engine: Arc<Engine>,
         routing: Arc<dyn Routing>,
         fences: Arc<Fences>,
+        gaps: Gaps,
         tasks: TaskTracker,
     ) -> Self {
         Self {
             engine,
             routing,
             fences,
+            gaps,
             tasks,
             under_way: Arc::default(),
         }
@@ -107,6 +111,10 @@ impl Departures {
     }
 
     fn probe(&self, key: Key, sid: &str) -> Reply {
+        if !self.gaps.are_closed() {
+            // What is read here for the session would not follow it.
+            return Reply::Refused;
+        }
         let Some(leaving) = self
             .engine
             .session(sid)

@@ -214,6 +214,22 @@ async fn without_fences_the_client_stays_with_polling() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn while_a_node_reads_what_its_sockets_missed_nobody_moves_to_it_or_from_it() {
+    for is_behind in [
+        |setting: &Setting| setting.x.gaps.open(),
+        |setting: &Setting| setting.y.gaps.open(),
+    ] {
+        let setting = setting().await;
+        let gap = is_behind(&setting);
+        let mut socket = WebSocket::open(&setting.y, &setting.sid);
+        socket.send("2probe").await;
+        assert_eq!(socket.text().await, None);
+        drop(gap);
+        WebSocket::upgrade(&setting.y, &setting.sid).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_second_websocket_is_closed_wherever_it_comes_and_the_first_goes_on() {
     let setting = setting().await;
     let wires = &setting.wires;

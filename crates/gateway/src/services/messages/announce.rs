@@ -1,20 +1,16 @@
 //! Announcing: a stored message's events are published once, and after those of its predecessor, whichever nodes the two
-//! were sent by. A node that dies between storing and announcing leaves a gap; who comes next fills it from the store.
+//! were sent by. A node that dies between storing and announcing leaves a gap; who comes next fills it from the store. What only
+//! this node's sockets were given, because the other nodes were out of reach, is published when they are back.
 
 use std::{collections::HashMap, time::Duration};
 
 use carillon_backplane::{Placement, Unavailable};
-use carillon_protocol::{
-    adapter::Broadcast,
-    chat::Pair,
-    event,
-    id::{ObjectId, Room},
-    message::Message,
-};
+use carillon_protocol::{chat::Pair, id::ObjectId, message::Message};
 use carillon_store::{StoreError, messages::Appended};
+use futures_util::{StreamExt as _, stream};
 
 use super::Messages;
-use crate::services::broadcast;
+use crate::services::{Waiting, retold};
 
 /// How long a message waits for its predecessor, in all, before that is published on behalf of its node.
 const PATIENCE: Duration = Duration::from_millis(200);
@@ -30,6 +26,8 @@ const PAGE: u32 = 100;
 const INBOX: u32 = 1_000;
 /// Most attempts to publish one message: more than the pauses need, so that no answer of the backplane goes in circles.
 const ATTEMPTS: usize = 20;
+/// How many chats that were told here alone are announced at once.
+const CHATS_AT_ONCE: usize = 16;
 
 /// Why a message was not announced.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +38,8 @@ enum Unannounced {
     Store(#[from] StoreError),
     #[error("what comes before it cannot be announced")]
     Predecessor,
+    #[error("the other nodes are out of reach")]
+    OutOfReach,
 }
 
 type Result<T> = std::result::Result<T, Unannounced>;
@@ -70,14 +70,72 @@ impl Iterator for Pauses {
     }
 }
 
+/// The messages of a chat that only this node's sockets have: some of those from `first` to `last`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Local {
+    first: u64,
+    last: u64,
+}
+
 impl Messages {
     /// Publishes a stored message and its notification, and notes that it did.
     pub(super) async fn announce(&self, appended: &Appended) {
         let message = &appended.message;
-        if let Err(error) = self.publish_in_turn(message, appended.notification).await {
-            tracing::warn!(message = %message.id, %error, "message stored but not announced");
-            return;
+        let chat = message.pair();
+        match self.publish_in_turn(&chat, message, appended.notification).await {
+            Ok(Placement::Local) => self.keep_local(chat, message.seq),
+            Ok(_) => self.mark_announced(message).await,
+            Err(error) => tracing::warn!(message = %message.id, %error, "message stored but not announced"),
         }
+    }
+
+    /// Announces the messages that only this node's sockets have, one chat's in order, where the other nodes are in reach.
+    pub(in crate::services) async fn announce_local(&self) {
+        stream::iter(self.local.keys())
+            .for_each_concurrent(CHATS_AT_ONCE, async |chat| {
+                let place = self.sends.join(&chat);
+                let _turn = place.turn().await;
+                let Some(local) = self.local.get(&chat) else {
+                    return;
+                };
+                match self.publish_local(&chat, local).await {
+                    Ok(()) => self.local.remove(&chat),
+                    Err(Unannounced::Predecessor) => {
+                        tracing::warn!(
+                            chat = chat.chatbox_id(),
+                            "messages are not announced to other nodes"
+                        );
+                        self.local.give_up(&chat);
+                    }
+                    Err(error) => tracing::debug!(%error, "messages are not announced yet"),
+                }
+            })
+            .await;
+    }
+
+    /// What the other nodes are still to be told.
+    pub(in crate::services) fn waiting(&self) -> Waiting {
+        self.local.waiting()
+    }
+
+    /// Whether only this node's sockets have the message.
+    pub(super) fn is_local(&self, message: &Message) -> bool {
+        let local = self.local.get(&message.pair());
+        local.is_some_and(|local| (local.first..=local.last).contains(&message.seq))
+    }
+
+    fn keep_local(&self, chat: Pair, seq: u64) {
+        let local = Local {
+            first: seq,
+            last: seq,
+        };
+        self.local.add(chat, local, |known| {
+            known.first = known.first.min(seq);
+            known.last = known.last.max(seq);
+        });
+    }
+
+    async fn mark_announced(&self, message: &Message) {
         if message.client_message_id.is_none() {
             return;
         }
@@ -86,30 +144,61 @@ impl Messages {
         }
     }
 
-    async fn publish_in_turn(&self, message: &Message, notification: ObjectId) -> Result<()> {
-        let chat = message.pair();
+    /// Answers [`Placement::Local`], or that all nodes have it.
+    async fn publish_in_turn(
+        &self,
+        chat: &Pair,
+        message: &Message,
+        notification: ObjectId,
+    ) -> Result<Placement> {
         let key = chat.key();
         let mut pauses = Pauses::new();
         for _ in 0..ATTEMPTS {
-            let events = events(message, Some(notification));
+            let events = retold::events(message, Some(notification));
             match self.backplane.publish_in_order(&key, message.seq, events).await? {
-                Placement::Placed | Placement::Known => return Ok(()),
-                Placement::Unsettled => self.settle(&chat, message.seq).await?,
+                done @ (Placement::Placed | Placement::Known | Placement::Local) => return Ok(done),
+                Placement::Unsettled => self.settle(chat, message.seq).await?,
                 Placement::Early { expected } => match pauses.next() {
                     Some(pause) => tokio::time::sleep(pause).await,
-                    None => self.publish_missing(&chat, expected, message.seq).await?,
+                    None => {
+                        let before = message.seq.saturating_sub(1);
+                        // Where it ends early, the chat stands elsewhere now, and is looked at again.
+                        self.publish_stored(chat, expected, before).await?;
+                        tracing::info!(
+                            chat = chat.chatbox_id(),
+                            from = expected,
+                            to = before,
+                            "messages announced for another node"
+                        );
+                    }
                 },
             }
         }
         Err(Unannounced::Predecessor)
     }
 
-    /// Publishes the messages from `expected` up to `seq`, without it, which their own nodes have not.
-    async fn publish_missing(&self, chat: &Pair, expected: u64, seq: u64) -> Result<()> {
+    async fn publish_local(&self, chat: &Pair, local: Local) -> Result<()> {
+        let mut from = local.first;
+        for _ in 0..ATTEMPTS {
+            match self.publish_stored(chat, from, local.last).await? {
+                Placement::Placed | Placement::Known => return Ok(()),
+                Placement::Early { expected } => from = expected,
+                Placement::Unsettled => self.settle(chat, local.first).await?,
+                Placement::Local => return Err(Unannounced::OutOfReach),
+            }
+        }
+        Err(Unannounced::Predecessor)
+    }
+
+    /// Publishes the stored messages from `from` to `to`, up to one whose place is elsewhere: its placement is answered.
+    async fn publish_stored(&self, chat: &Pair, from: u64, to: u64) -> Result<Placement> {
         let key = chat.key();
-        let mut next = expected;
-        while next < seq {
-            let count = u32::try_from(seq - next).unwrap_or(PAGE).min(PAGE);
+        let mut next = from;
+        while next <= to {
+            let count = u32::try_from(to - next)
+                .unwrap_or(PAGE)
+                .saturating_add(1)
+                .min(PAGE);
             let messages = self
                 .store
                 .history_after(chat, next.saturating_sub(1), count)
@@ -119,17 +208,15 @@ impl Messages {
             }
             let notifications = self.notifications_of(chat, &messages).await?;
             for message in &messages {
-                let events = events(message, notifications.get(&message.id).copied());
-                let placement = self.backplane.publish_in_order(&key, message.seq, events).await?;
-                if matches!(placement, Placement::Early { .. } | Placement::Unsettled) {
-                    // It stands elsewhere now; whoever asked looks again.
-                    return Ok(());
+                let events = retold::events(message, notifications.get(&message.id).copied());
+                match self.backplane.publish_in_order(&key, message.seq, events).await? {
+                    Placement::Placed | Placement::Known => self.mark_announced(message).await,
+                    elsewhere => return Ok(elsewhere),
                 }
                 next = message.seq + 1;
             }
         }
-        tracing::info!(chat = %chat.chatbox_id(), from = expected, to = seq - 1, "messages announced for another node");
-        Ok(())
+        Ok(Placement::Placed)
     }
 
     /// The stored notifications of a chat's messages, by message, as far as they are unread: what was read needs no
@@ -145,9 +232,8 @@ impl Messages {
                 continue;
             }
             for notification in self.store.unread_notifications(user, INBOX).await? {
-                let content = notification.content;
-                let message = content.metadata.message_id.as_deref().and_then(ObjectId::parse);
-                found.extend(message.map(|message| (message, content.id)));
+                let message = retold::message_of(&notification, messages);
+                found.extend(message.map(|message| (message.id, notification.content.id)));
             }
         }
         Ok(found)
@@ -177,23 +263,6 @@ impl Messages {
         }
         Ok(self.backplane.settle_order(&chat.key(), published).await?)
     }
-}
-
-/// What is told of a message: `receiveMessage` to the chat's room, and `notification` to the receiver's sockets.
-fn events(message: &Message, notification: Option<ObjectId>) -> Vec<Broadcast> {
-    let receive = broadcast(
-        event::receive_message(message),
-        vec![message.pair().room()],
-        Vec::new(),
-    );
-    let notify = notification.map(|notification| {
-        broadcast(
-            event::message_notification(message, notification),
-            vec![Room::of_user(&message.receiver)],
-            Vec::new(),
-        )
-    });
-    std::iter::once(receive).chain(notify).collect()
 }
 
 #[cfg(test)]

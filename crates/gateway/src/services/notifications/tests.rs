@@ -1,3 +1,5 @@
+use carillon_protocol::{event, id::Room};
+
 use super::*;
 use crate::services::{
     presence::Scope,
@@ -149,4 +151,41 @@ async fn cleaning_up_takes_what_is_older_than_the_days() {
 
     assert_eq!(node.services.notifications.clean_up(30).await.unwrap(), 2);
     assert_eq!(node.services.notifications.clean_up(u32::MAX).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn what_only_this_nodes_sockets_have_is_announced_later_while_it_is_unread() {
+    let node = Node::new(Scope::All);
+    node.backplane.set_cut(true);
+    let mut ids = Vec::new();
+    for _ in 0..4 {
+        let notification = node
+            .services
+            .notifications
+            .create(created("ann", "bob", None))
+            .await
+            .unwrap();
+        ids.push(notification.content.id);
+    }
+    let (ann, chat) = (user("ann"), pair("ann", "bob"));
+    let notifications = &node.services.notifications;
+    notifications.mark_read(&chat, ids[0], &ann).await.unwrap();
+    notifications.delete(&chat, ids[1], &ann).await.unwrap();
+    assert_eq!(node.announced.take().len(), 4);
+    node.services.announce_backlog().await;
+    assert_eq!(node.services.waiting().now, 4);
+    node.backplane.set_cut(false);
+
+    for _ in 0..2 {
+        node.services.announce_backlog().await;
+    }
+
+    let told: Vec<_> = node
+        .announced
+        .take()
+        .iter()
+        .map(|broadcast| text_of(&broadcast.event, "_id"))
+        .collect();
+    assert_eq!(told, [ids[2].to_string(), ids[3].to_string()]);
+    assert_eq!(node.services.waiting().now, 0);
 }

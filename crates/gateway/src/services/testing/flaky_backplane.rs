@@ -26,6 +26,7 @@ use parking_lot::Mutex;
 pub(crate) struct FlakyBackplane {
     inner: LocalBackplane,
     down: AtomicBool,
+    cut: AtomicBool,
     order: Mutex<Order>,
 }
 
@@ -42,12 +43,22 @@ impl FlakyBackplane {
         Self {
             inner,
             down: AtomicBool::new(false),
+            cut: AtomicBool::new(false),
             order: Mutex::default(),
         }
     }
 
     pub(crate) fn set_down(&self, down: bool) {
         self.down.store(down, Ordering::SeqCst);
+    }
+
+    /// The other nodes are out of reach: only this node's sockets are told anything.
+    pub(crate) fn set_cut(&self, cut: bool) {
+        self.cut.store(cut, Ordering::SeqCst);
+    }
+
+    fn is_cut(&self) -> bool {
+        self.cut.load(Ordering::SeqCst)
     }
 
     /// What the next messages in order are answered; after that all are placed.
@@ -76,8 +87,14 @@ impl FlakyBackplane {
 
 #[async_trait]
 impl Fanout for FlakyBackplane {
-    async fn publish(&self, broadcast: Broadcast) -> Result<()> {
-        self.up()?.publish(broadcast).await
+    async fn publish(&self, broadcast: Broadcast) -> Result<Placement> {
+        let inner = self.up()?;
+        let placement = inner.publish(broadcast).await?;
+        Ok(if self.is_cut() {
+            Placement::Local
+        } else {
+            placement
+        })
     }
 
     async fn publish_in_order(&self, chat: &str, seq: u64, broadcasts: Vec<Broadcast>) -> Result<Placement> {
@@ -88,6 +105,10 @@ impl Fanout for FlakyBackplane {
             order.script.pop_front()
         };
         match scripted {
+            None if self.is_cut() => {
+                inner.publish_in_order(chat, seq, broadcasts).await?;
+                Ok(Placement::Local)
+            }
             None | Some(Placement::Placed) => inner.publish_in_order(chat, seq, broadcasts).await,
             Some(other) => Ok(other),
         }
@@ -247,7 +268,7 @@ impl Peers for FlakyBackplane {
 impl Backplane for FlakyBackplane {
     fn health(&self) -> Health {
         Health {
-            is_up: !self.down.load(Ordering::SeqCst),
+            is_up: !self.down.load(Ordering::SeqCst) && !self.is_cut(),
             ..self.inner.health()
         }
     }

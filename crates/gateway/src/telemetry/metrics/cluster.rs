@@ -1,9 +1,8 @@
 //! How the node does in its cluster. A node that is alone is a cluster of one.
 
-use carillon_backplane::Health;
 use prometheus::{IntCounter, IntGauge, Registry};
 
-use super::{register, set};
+use super::{Totals, register, set};
 
 #[derive(Debug)]
 pub(super) struct Cluster {
@@ -15,6 +14,9 @@ pub(super) struct Cluster {
     published: IntCounter,
     dropped: IntCounter,
     probe_failures: IntCounter,
+    catching_up: IntGauge,
+    waiting: IntGauge,
+    waiting_dropped: IntCounter,
 }
 
 impl Cluster {
@@ -51,12 +53,35 @@ impl Cluster {
                 "carillon_backplane_probe_failures_total",
                 "Probes that were not heard in time.",
             )?,
+            catching_up: gauge(
+                "carillon_catching_up",
+                "Whether sockets lack something that was said, or the other nodes do; nobody is recovered here then.",
+            )?,
+            waiting: gauge(
+                "carillon_backlog",
+                "Chats and notifications that the other nodes are still to be told of.",
+            )?,
+            waiting_dropped: counter(
+                "carillon_backlog_dropped_total",
+                "Chats and notifications that they were not told of later, as too many waited.",
+            )?,
         })
     }
 
-    pub(super) fn take_over(&self, health: &Health) {
+    pub(super) fn take_over(&self, totals: &Totals) {
+        let Totals {
+            backplane: health,
+            catching_up,
+            waiting,
+            ..
+        } = totals;
+        self.catching_up.set(i64::from(*catching_up));
         self.is_up.set(i64::from(health.is_up));
-        for (gauge, count) in [(&self.nodes, health.nodes), (&self.rooms, health.rooms)] {
+        for (gauge, count) in [
+            (&self.nodes, health.nodes),
+            (&self.rooms, health.rooms),
+            (&self.waiting, waiting.now),
+        ] {
             gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
         }
         for (counter, total) in [
@@ -65,6 +90,7 @@ impl Cluster {
             (&self.published, health.published),
             (&self.dropped, health.dropped),
             (&self.probe_failures, health.probe_failures),
+            (&self.waiting_dropped, waiting.dropped),
         ] {
             set(counter, total);
         }

@@ -1,10 +1,11 @@
 use carillon_backplane::Placement::{Early, Known, Placed, Unsettled};
-use carillon_protocol::value::Value;
+use carillon_protocol::{adapter::Broadcast, value::Value};
 
 use super::*;
 use crate::services::{
+    messages::SendRequest,
     presence::Scope,
-    testing::{Node, pair, text_of, user},
+    testing::{Node, pair, request, text_of, user},
 };
 
 /// How many times a message that is early is tried before its predecessors are published on behalf.
@@ -178,4 +179,108 @@ async fn not_more_than_a_hundred_are_looked_back_at() {
     node.say("bob", "ann", "last").await;
 
     assert_eq!(node.backplane.take_order().1, [50]);
+}
+
+/// Where it was resent, a message has an id of its sender.
+async fn send(node: &Node, text: &str, client_message_id: Option<&'static str>) -> Message {
+    let request = SendRequest {
+        client_message_id: client_message_id.map(Into::into),
+        ..request("ann", text)
+    };
+    node.services.messages.send(&user("bob"), request).await.unwrap()
+}
+
+#[tokio::test]
+async fn what_only_this_nodes_sockets_have_is_announced_when_the_others_are_in_reach() {
+    let node = Node::new(Scope::All);
+    send(&node, "before", None).await;
+    node.backplane.set_cut(true);
+    for text in ["one", "two"] {
+        send(&node, text, None).await;
+    }
+    node.services.announce_backlog().await;
+    assert_eq!(announced(&node), [1, 2, 3], "nobody else can be told yet");
+    assert_eq!(node.services.waiting().now, 1);
+    assert!(!node.gaps.are_closed());
+    node.backplane.set_cut(false);
+    node.backplane.take_order();
+
+    for _ in 0..2 {
+        node.services.announce_backlog().await;
+    }
+
+    assert_eq!(announced(&node), [2, 3]);
+    assert_eq!(node.backplane.take_order(), (vec![2, 3], vec![]));
+    assert_eq!(node.services.waiting(), Default::default());
+    assert!(node.gaps.are_closed());
+}
+
+#[tokio::test]
+async fn what_others_published_meanwhile_is_left_at_that_and_what_they_could_not_is_published_first() {
+    let node = Node::new(Scope::All);
+    stored_only(&node, &[0]).await;
+    node.backplane.set_cut(true);
+    for text in ["two", "three"] {
+        send(&node, text, None).await;
+    }
+    node.backplane.set_cut(false);
+    announced(&node);
+    node.backplane.take_order();
+    node.backplane
+        .script([Early { expected: 1 }, Placed, Known, Placed]);
+
+    node.services.announce_backlog().await;
+
+    assert_eq!(node.backplane.take_order().0, [2, 1, 2, 3]);
+    assert_eq!(announced(&node), [1, 3]);
+}
+
+#[tokio::test]
+async fn a_chat_that_nobody_knows_any_more_is_settled_below_what_is_to_be_announced() {
+    let node = Node::new(Scope::All);
+    send(&node, "one", None).await;
+    node.backplane.set_cut(true);
+    send(&node, "two", None).await;
+    node.backplane.set_cut(false);
+    node.clock.set(10_000);
+    announced(&node);
+    node.backplane.script([Unsettled]);
+
+    node.services.announce_backlog().await;
+
+    assert_eq!(node.backplane.take_order().1, [1]);
+    assert_eq!(announced(&node), [2]);
+}
+
+#[tokio::test]
+async fn a_resend_is_not_told_here_again_and_counts_as_announced_once_the_others_have_it() {
+    let node = Node::new(Scope::All);
+    node.backplane.set_cut(true);
+    send(&node, "one", Some("k")).await;
+    assert_eq!(announced(&node), [1]);
+    send(&node, "one", Some("k")).await;
+    assert!(announced(&node).is_empty());
+    node.backplane.set_cut(false);
+    send(&node, "one", Some("k")).await;
+    assert!(announced(&node).is_empty(), "it waits with the rest");
+
+    node.services.announce_backlog().await;
+    assert_eq!(announced(&node), [1]);
+    node.backplane.take_order();
+    send(&node, "one", Some("k")).await;
+    assert_eq!(node.backplane.take_order().0, Vec::<u64>::new());
+}
+
+#[tokio::test]
+async fn a_store_that_is_away_keeps_the_backlog_waiting() {
+    let node = Node::new(Scope::All);
+    node.backplane.set_cut(true);
+    send(&node, "one", None).await;
+    node.backplane.set_cut(false);
+    node.store.set_down(true);
+    node.services.announce_backlog().await;
+    assert_eq!(node.services.waiting().now, 1);
+    node.store.set_down(false);
+    node.services.announce_backlog().await;
+    assert_eq!(node.services.waiting().now, 0);
 }
