@@ -10,8 +10,11 @@ import { within } from "./wire.js";
 
 const NODES = 3;
 
-/** Starts all of it and waits until it is ready. `env` adds to the environment of each node. */
-export async function startCluster({ env = {} } = {}) {
+/**
+ * Starts all of it and waits until it is ready. `env` adds to the environment of each node. With `ways` each node reaches
+ * Redis by a way of its own: `cluster.waysToRedis[i]`.
+ */
+export async function startCluster({ env = {}, ways = false } = {}) {
   const parts = [];
   try {
     const redis = await RedisServer.start();
@@ -26,15 +29,24 @@ export async function startCluster({ env = {} } = {}) {
 
     const environment = { REDIS_URL: redis.url, MONGODB_URI: database.through(way), ...env };
     const settled = settledBy(commands);
-    const start = (options) => startNode({ env: environment, settled, ...options });
-    const started = await Promise.allSettled(Array.from({ length: NODES }, () => start()));
+    const waysToRedis = [];
+    for (let i = 0; ways && i < NODES; i += 1) {
+      waysToRedis.push(await CuttableWay.to({ host: "127.0.0.1", port: redis.port }));
+      parts.push(() => waysToRedis[i].cut());
+    }
+    const start = (index, options) => {
+      const way = waysToRedis[index];
+      const own = way && { REDIS_URL: `redis://127.0.0.1:${way.port}` };
+      return startNode({ env: { ...environment, ...own }, settled, ...options });
+    };
+    const started = await Promise.allSettled(Array.from({ length: NODES }, (_, index) => start(index)));
     const nodes = started.flatMap(({ value }) => value ?? []);
     parts.push(() => Promise.all(nodes.map((node) => node.stop("SIGKILL"))));
     for (const { reason } of started) if (reason) throw reason;
 
     const balancer = await startBalancer(nodes.map(({ port }) => port));
     parts.push(() => balancer.process.stop("SIGKILL"));
-    return new Cluster({ balancer, settled, nodes, start, redis, commands, database, way, parts });
+    return new Cluster({ balancer, settled, nodes, start, redis, waysToRedis, commands, database, way, parts });
   } catch (error) {
     await endAll(parts);
     throw error;
@@ -65,10 +77,11 @@ class Cluster extends Gateway {
   #start;
   #parts;
 
-  constructor({ balancer, settled, nodes, start, redis, commands, database, way, parts }) {
+  constructor({ balancer, settled, nodes, start, redis, waysToRedis, commands, database, way, parts }) {
     super(balancer.port, settled);
     this.nodes = nodes;
     this.redis = redis;
+    this.waysToRedis = waysToRedis;
     /** A client of that Redis. */
     this.commands = commands;
     this.database = database;
@@ -87,7 +100,7 @@ class Cluster extends Gateway {
   async restart(index) {
     const { port } = this.nodes[index];
     await this.nodes[index].stop();
-    this.nodes[index] = await this.#start({ port });
+    this.nodes[index] = await this.#start(index, { port });
   }
 
   async stop() {

@@ -174,6 +174,8 @@ for (const { name, harm, heal } of FAULTS) {
 
     test("recovery works again for sessions that began after it", async () => {
       const users = [someone("alice"), someone("bob")];
+      const haveCaughtUp = async () => (await Promise.all(nodes.map((node) => node.metric("carillon_catching_up")))).every((state) => state === 0);
+      await eventually(haveCaughtUp, { within: 10_000, what: "nodes that have caught up" });
       const [alice, bob] = await cluster.connectTo([0, users[0]], [1, users[1]]);
       await alice.join(chatOf(...users));
       await alice.drop();
