@@ -9,7 +9,7 @@ use crate::http::openapi;
 ///
 /// A node serves the same as /openapi.json.
 #[derive(Debug, Args)]
-pub struct OpenApi {}
+pub(super) struct OpenApi {}
 
 impl OpenApi {
     /// The document as JSON, indented.
