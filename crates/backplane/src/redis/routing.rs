@@ -2,6 +2,7 @@
 
 mod frame;
 mod requests;
+mod seen;
 
 use std::{sync::Arc, time::Duration};
 
@@ -159,12 +160,13 @@ impl RedisBackplane {
         key.seal(&self.tag, channel, count, &frame.encode()).ok()
     }
 
-    fn open(&self, channel: &str, sealed: &[u8]) -> Option<(NodeTag, Frame)> {
+    /// Who has sealed a frame for `channel`, under which count, and what it says.
+    fn open(&self, channel: &str, sealed: &[u8]) -> Option<(NodeTag, u64, Frame)> {
         let from = sender_of(sealed)?;
         let ring = self.keyring.ring();
         let key: Arc<FrameKey> = self.routes.key(&ring, &from)?;
-        let frame = Frame::decode(key.open(channel, sealed)?)?;
-        Some((from, frame))
+        let (count, frame) = key.open(channel, sealed)?;
+        Some((from, count, Frame::decode(frame)?))
     }
 
     /// Whether `channel` is for frames, not for Socket.IO's messages.
@@ -178,9 +180,12 @@ impl RedisBackplane {
 
     /// Takes a frame. Before `is_open` only a probe counts.
     pub(super) fn take_frame(&self, channel: &str, sealed: &[u8], is_open: bool) {
-        let Some((from, frame)) = self.open(channel, sealed) else {
-            return self.count_malformed("a frame that no node of this cluster has sealed");
+        let Some((from, count, frame)) = self.open(channel, sealed) else {
+            return self.count_malformed("a frame that no node of this cluster has sealed for this channel");
         };
+        if !self.routes.seen.is_new(&from, channel, count) {
+            return self.count_malformed("a frame that has come before");
+        }
         match frame {
             Frame::Probe(count) if from == self.tag => self.probes.heard(channel, count),
             Frame::Membership => self.members.nudge(),

@@ -150,9 +150,10 @@ impl FrameKey {
         Ok(frame.freeze())
     }
 
-    /// The body of a frame that was sealed for `channel`.
-    pub(super) fn open(&self, channel: &str, frame: &[u8]) -> Option<Bytes> {
+    /// The count and the body of a frame that was sealed for `channel`.
+    pub(super) fn open(&self, channel: &str, frame: &[u8]) -> Option<(u64, Bytes)> {
         let (nonce, sealed) = frame.get(TAG_LENGTH..)?.split_at_checked(NONCE_LEN)?;
+        let count = u64::from_be_bytes(*nonce.first_chunk()?);
         let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
         let mut body = sealed.to_vec();
         let length = self
@@ -161,7 +162,7 @@ impl FrameKey {
             .ok()?
             .len();
         body.truncate(length);
-        Some(Bytes::from(body))
+        Some((count, Bytes::from(body)))
     }
 }
 
@@ -213,7 +214,7 @@ mod tests {
         let frame = key.seal(&tag(), "here", 1, b"body").unwrap();
 
         assert_eq!(sender_of(&frame), Some(tag()));
-        assert_eq!(key.open("here", &frame).as_deref(), Some(&b"body"[..]));
+        assert_eq!(key.open("here", &frame), Some((1, Bytes::from_static(b"body"))));
         assert_eq!(key.open("there", &frame), None);
         let other = seals().frames_of(&ByteString::from_static("bbbbbbbb")).unwrap();
         assert_eq!(other.open("here", &frame), None);

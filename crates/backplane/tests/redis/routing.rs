@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use carillon_backplane::{
-    Fanout as _, RouteError, Routing as _,
+    Backplane as _, Fanout as _, RouteError, Routing as _,
     redis::{MAX_BODY_BYTES, RedisOptions},
 };
+use futures_util::StreamExt as _;
 use tokio::time::Instant;
 
 use crate::{
@@ -166,4 +167,52 @@ async fn a_fence_has_one_place_among_all_events() {
         node.recorder.until("everything", |told| told.len() == 220).await;
     }
     assert_eq!(one.recorder.told(), two.recorder.told());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frame_that_is_sent_again_or_elsewhere_does_nothing_and_is_counted() {
+    let server = RedisServer::start().await;
+    let (one, two) = two_nodes(&server).await;
+    let (to_two, to_all) = (format!("{{carillon}}:node:{}", two.tag()), "{carillon}:nodes");
+    let mut wire = server.client().get_async_pubsub().await.unwrap();
+    wire.subscribe(&*to_two).await.unwrap();
+    let answer = one.backplane.request(two.tag(), "once".into(), TIMEOUT).await;
+    assert_eq!(answer, Ok("once".into()));
+    one.backplane.fence(two.tag(), "f").await.unwrap();
+    two.recorder.was_told(&Told::Fence("f".to_owned())).await;
+    // The answer comes after the question and before the fence; probes of the node itself come between.
+    let mut captured: Vec<Vec<u8>> = Vec::new();
+    let mut messages = wire.on_message();
+    while captured
+        .iter()
+        .filter(|frame| frame.starts_with(one.tag().as_bytes()))
+        .count()
+        < 2
+    {
+        let message = tokio::time::timeout(TIMEOUT, messages.next())
+            .await
+            .unwrap()
+            .unwrap();
+        captured.push(message.get_payload_bytes().to_vec());
+    }
+    drop(messages);
+    let told = two.recorder.told();
+    let before = two.backplane.health().malformed;
+
+    let to_one = format!("{{carillon}}:node:{}", one.tag());
+    for frame in &captured {
+        server.publish(to_two.as_bytes(), frame).await;
+        server.publish(to_one.as_bytes(), frame).await;
+        server.publish(to_all.as_bytes(), frame).await;
+    }
+    // What comes after that has come.
+    let answer = two.backplane.request(one.tag(), "end".into(), TIMEOUT).await;
+    assert_eq!(answer, Ok("end".into()));
+    let answer = one.backplane.request(two.tag(), "end".into(), TIMEOUT).await;
+    assert_eq!(answer, Ok("end".into()));
+    let refused = two.backplane.health().malformed - before;
+    assert_eq!(refused, 2 * u64::try_from(captured.len()).unwrap());
+    let mut expected = told;
+    expected.push(Told::Request(one.tag().clone(), "end".into()));
+    assert_eq!(two.recorder.told(), expected);
 }

@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
+use super::seen::Seen;
 use crate::{
     NodeTag, RouteError,
     redis::{keyring::Ring, seal::FrameKey},
@@ -34,6 +35,7 @@ pub(in crate::redis) struct Routes {
     last_id: AtomicU64,
     last_nonce: AtomicU64,
     keys: Mutex<Keys>,
+    pub(super) seen: Seen,
 }
 
 /// The keys of senders under one secret.
