@@ -9,6 +9,7 @@
 //! | `unannounced`: a user's field | until it is announced | by who made it so, else by who finds it left over |
 //! | `session:<pid>`, connected | [`Lifetimes::session`], prolonged every [`PROLONGING`] | it outlives its node by the recovery window |
 //! | the same, lost | [`Lifetimes::lost_session`] | what clients are promised |
+//! | the same, ended for good | [`ENDED`] | a write that comes late must not bring it back |
 //! | `stream`, `stream:<room>` | [`Lifetimes::events`] after the last event | longer than any record that needs it |
 //! | `order:<chat>` | [`ORDER`] after the last message | after that the store settles it |
 //! | `log`, `secret` | as long as Redis keeps its data | |
@@ -22,6 +23,9 @@ pub(super) const PROLONGING: Duration = Duration::from_secs(30);
 
 /// How long the users of a node that has left may take to come back on another one.
 pub(super) const LEAVING: Duration = Duration::from_secs(10);
+
+/// How late a write may come after the end of its session: only what Redis had in its sockets when it stood still.
+pub(super) const ENDED: Duration = Duration::from_secs(60);
 
 /// How long the number of a chat's last published message is remembered.
 pub(super) const ORDER: Duration = Duration::from_secs(3_600);

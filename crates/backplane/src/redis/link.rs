@@ -70,6 +70,8 @@ impl RedisBackplane {
         }
         let has_lost = self.has_lost_data.load(Ordering::Acquire);
         self.register_users(data).await?;
+        // Before anybody gets an offset of now.
+        self.tell_untold().await?;
         if !self.announce_membership() {
             return Err(Unavailable::new("the connection was lost at once"));
         }
@@ -138,7 +140,9 @@ impl RedisBackplane {
         self.is_up.store(true, Ordering::Release);
         drop(gate);
         self.has_lost_data.store(false, Ordering::Release);
-        self.sessions.write_again(has_lost);
+        if has_lost {
+            self.sessions.doubt();
+        }
         self.announce_changes();
         tracing::info!("the link to Redis is up");
         Ok(())

@@ -1,19 +1,31 @@
 //! What recovers sessions. A session's record is in Redis as long as its node prolongs it, and for the recovery window
 //! after; a node that dies prolongs nothing, and its records outlive it.
+//!
+//! What could not be written is tried again until it is. After an outage that is done before the node hears of anything
+//! new, so that whoever has an offset from after it has a record that is whole; those from before are refused by then.
 
+mod record;
 mod sessions;
 
-use std::{collections::HashSet, time::Duration};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytestring::ByteString;
 use carillon_protocol::id::Room;
+use tokio::time::Instant;
 
-use super::{RedisBackplane, lifetimes::PROLONGING, millis};
+use super::{
+    RedisBackplane,
+    lifetimes::{self, PROLONGING},
+    millis,
+};
 use crate::{Missed, Offset, Recovery, Result, SessionRecord};
 
 pub(super) use sessions::Sessions;
-use sessions::{Own, State, decode, encode};
+use sessions::{End, Own, State};
+
+/// The pause before what failed is tried again.
+const RETRYING: Duration = Duration::from_millis(250);
 
 /// Records in one round trip.
 const BATCH: usize = 500;
@@ -32,35 +44,21 @@ impl Recovery for RedisBackplane {
     /// later one does not, nor do [`Recovery::lost`] and [`Recovery::forget`]: the session is another node's by then.
     async fn keep(&self, record: SessionRecord) -> Result<()> {
         let own = self.sessions.insert(record);
-        self.reachable()?;
-        let _shared = self.sessions.order.read().await;
-        self.write(&own, self.lifetimes.session()).await
+        self.tell_now(&own).await
     }
 
     async fn lost(&self, pid: &str) -> Result<()> {
-        let own = self.sessions.remove(pid);
-        self.reachable()?;
-        let _shared = self.sessions.order.read().await;
-        let window = self.lifetimes.lost_session();
-        match own {
-            Some(own) if own.state != State::Written => self.write(&own, window).await,
-            _ => self.expire(&[pid], window).await.map(|_| ()),
+        match self.sessions.end(pid, End::Lost(Instant::now())) {
+            Some(own) => self.tell_now(&own).await,
+            None => self.reachable(),
         }
     }
 
     async fn forget(&self, pid: &str) -> Result<()> {
-        self.sessions.remove(pid);
-        let gone = match self.reachable() {
-            Ok(()) => {
-                let _shared = self.sessions.order.read().await;
-                self.expire(&[pid], Duration::ZERO).await.map(|_| ())
-            }
-            Err(away) => Err(away),
-        };
-        if gone.is_err() {
-            self.sessions.ended(pid);
+        match self.sessions.end(pid, End::Final) {
+            Some(own) => self.tell_now(&own).await,
+            None => self.reachable(),
         }
-        gone
     }
 
     fn handed_over(&self, pid: &str) {
@@ -84,15 +82,54 @@ impl Recovery for RedisBackplane {
 }
 
 impl RedisBackplane {
-    async fn write(&self, own: &Own, expiry: Duration) -> Result<()> {
+    /// Tells Redis of a session. Where that fails it is tried again soon.
+    async fn tell_now(&self, own: &Own) -> Result<()> {
+        self.reachable()?;
+        let _shared = self.sessions.order.read().await;
+        let told = self.tell(own).await;
+        if told.is_err() {
+            self.sessions.news.notify_one();
+        }
+        told
+    }
+
+    /// Tells Redis what it does not know of a session.
+    async fn tell(&self, own: &Own) -> Result<()> {
+        let is_own = match own.end {
+            None => self.write(own, self.lifetimes.session()).await?,
+            Some(End::Final) => self.end(own).await?,
+            Some(End::Lost(at)) => {
+                let left = self.lifetimes.lost_session().saturating_sub(at.elapsed());
+                if left.is_zero() {
+                    self.end(own).await?
+                } else if own.state == State::Written {
+                    self.expire(&[&own.record.pid], left).await?.is_empty()
+                } else {
+                    self.write(own, left).await?
+                }
+            }
+        };
+        self.sessions.settle(own, is_own);
+        Ok(())
+    }
+
+    /// Answers whether the record is this node's.
+    async fn write(&self, own: &Own, expiry: Duration) -> Result<bool> {
         let mut call = self.scripts.keep.key(self.names.session(&own.record.pid));
         call.arg(&*self.tag)
-            .arg(encode(&own.record))
+            .arg(record::encode(&own.record, own.version))
             .arg(millis(expiry))
             .arg(own.state.precedence());
-        let is_own: bool = self.commands.script(&call).await?;
-        self.sessions.settle(&own.record, is_own);
-        Ok(())
+        self.commands.script(&call).await
+    }
+
+    /// Answers whether the record was this node's.
+    async fn end(&self, own: &Own) -> Result<bool> {
+        let mut call = self.scripts.end.key(self.names.session(&own.record.pid));
+        call.arg(&*self.tag)
+            .arg(record::encode_end(&self.tag, own.version))
+            .arg(millis(lifetimes::ENDED));
+        self.commands.script(&call).await
     }
 
     /// Lets records of this node expire. Answers which of them are not this node's.
@@ -114,56 +151,52 @@ impl RedisBackplane {
         let mut command = redis::cmd(how);
         command.arg(self.names.session(pid));
         let stored: Option<Vec<u8>> = self.commands.query(&command).await?;
-        Ok(stored.and_then(|stored| decode(pid, &stored)))
+        Ok(stored.and_then(|stored| record::decode(pid, &stored)))
     }
 
-    /// Prolongs the records of this node's sessions and writes those that could not be written, for ever.
+    /// Prolongs the records of this node's sessions, and tells what could not be told, for ever.
     pub(super) async fn prolong_sessions(&self) {
+        let mut next = Instant::now();
         loop {
-            let result = self.prolong_once().await;
-            if let Err(error) = &result {
-                tracing::debug!(%error, "records of sessions are not prolonged");
+            let mut result = self.tell_untold().await;
+            if result.is_ok() && next <= Instant::now() {
+                result = self.prolong_all().await;
+                next = Instant::now() + PROLONGING;
             }
-            let pause = if result.is_ok() {
-                PROLONGING
-            } else {
-                Duration::from_secs(1)
-            };
-            // Earlier where Redis was away.
-            let _ = tokio::time::timeout(pause, self.sessions.news.notified()).await;
+            if let Err(error) = result {
+                tracing::debug!(%error, "records of sessions are not up to date");
+                tokio::time::sleep(RETRYING).await;
+                continue;
+            }
+            // Earlier where something failed.
+            let _ = tokio::time::timeout_at(next, self.sessions.news.notified()).await;
         }
     }
 
-    async fn prolong_once(&self) -> Result<()> {
-        let ended = self.sessions.ended.lock().clone();
-        for batch in ended.chunks(BATCH) {
-            let pids: Vec<&str> = batch.iter().map(|pid| &**pid).collect();
-            self.expire(&pids, Duration::ZERO).await?;
-        }
-        let done: HashSet<&ByteString> = ended.iter().collect();
-        self.sessions.ended.lock().retain(|pid| !done.contains(pid));
-        let pids: Vec<ByteString> = self.sessions.own.lock().keys().cloned().collect();
-        for batch in pids.chunks(BATCH) {
-            self.prolong(batch).await?;
+    /// Tells Redis what could not be told when it happened.
+    pub(super) async fn tell_untold(&self) -> Result<()> {
+        for batch in self.sessions.untold().chunks(CONCURRENTLY) {
+            let _alone = self.sessions.order.write().await;
+            let untold = self
+                .sessions
+                .still_own(batch)
+                .into_iter()
+                .filter(|own| !own.is_told());
+            let untold: Vec<Own> = untold.collect();
+            futures_util::future::try_join_all(untold.iter().map(|own| self.tell(own))).await?;
         }
         Ok(())
     }
 
-    /// Prolongs the records of those of `pids` that are still this node's sessions: none that ends meanwhile.
-    async fn prolong(&self, pids: &[ByteString]) -> Result<()> {
-        let _alone = self.sessions.order.write().await;
-        let (written, to_write): (Vec<Own>, Vec<Own>) = {
-            let own = self.sessions.own.lock();
-            let known = pids.iter().filter_map(|pid| own.get(pid).cloned());
-            known.partition(|own| own.state == State::Written)
-        };
-        for batch in to_write.chunks(CONCURRENTLY) {
-            let writes = batch.iter().map(|own| self.write(own, self.lifetimes.session()));
-            futures_util::future::try_join_all(writes).await?;
-        }
-        let pids: Vec<&str> = written.iter().map(|own| &*own.record.pid).collect();
-        for foreign in self.expire(&pids, self.lifetimes.session()).await? {
-            self.sessions.remove(foreign);
+    async fn prolong_all(&self) -> Result<()> {
+        for batch in self.sessions.connected().chunks(BATCH) {
+            let _alone = self.sessions.order.write().await;
+            let told = self.sessions.still_own(batch).into_iter().filter(Own::is_told);
+            let told: Vec<ByteString> = told.map(|own| own.record.pid).collect();
+            let told: Vec<&str> = told.iter().map(|pid| &**pid).collect();
+            for foreign in self.expire(&told, self.lifetimes.session()).await? {
+                self.sessions.remove(foreign);
+            }
         }
         Ok(())
     }

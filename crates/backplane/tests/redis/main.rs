@@ -19,6 +19,8 @@ mod peers;
 #[cfg(test)]
 mod presence;
 #[cfg(test)]
+mod records;
+#[cfg(test)]
 mod recovery;
 #[cfg(test)]
 mod routing;

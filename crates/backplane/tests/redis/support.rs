@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use bytes::Bytes;
 use carillon_backplane::{
-    Asked, Backplane as _, Fanout as _, Inbound, NodeTag, Offset, Place, Presence as _, Routing as _, Selection,
-    SocketSummary,
+    Asked, Backplane as _, Fanout as _, Inbound, NodeTag, Offset, Place, Presence as _, Routing as _,
+    Selection, SocketSummary,
     redis::{RedisBackplane, RedisOptions},
 };
 use carillon_protocol::{

@@ -1,4 +1,4 @@
--- Sets when records of a node expire; at once: 0. Answers which of them are not the node's.
+-- Sets when records of a node expire. Answers which of them are not the node's.
 -- KEYS: sessions. ARGV: node, expiry in ms.
 local foreign = {}
 for i, key in ipairs(KEYS) do
