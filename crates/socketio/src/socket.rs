@@ -28,6 +28,9 @@ use outlet::{Cork, Corked, Flow, Outlet};
 
 pub(crate) use outlet::{Dismissal, Position};
 
+/// A place in no log.
+const NOWHERE: ByteString = ByteString::from_static("-");
+
 /// An event that a resumed session missed.
 #[derive(Debug, Clone)]
 pub struct MissedEvent {
@@ -213,6 +216,12 @@ impl<D> Socket<D> {
         if outlet.offset.as_ref() == seen {
             outlet.offset = Some(offset);
         }
+    }
+
+    /// The session is not to be recovered from where it is now: what makes it up could not be kept. The client is told a place
+    /// in no log with what it is sent next, until an event has one again.
+    pub fn lose_place(&self) {
+        self.outlet.lock().offset = Some(NOWHERE);
     }
 
     /// Ends the session under it.

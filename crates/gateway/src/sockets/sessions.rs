@@ -61,6 +61,9 @@ impl Sockets {
     }
 
     /// Keeps what the session needs to be recovered, as it is now. The record of one that was taken over is another's.
+    ///
+    /// Where that fails, the client is told no place to be recovered from until something comes to it by the backplane again,
+    /// which has made up for the failure by then: meanwhile another node may find the session as it was before.
     pub(crate) async fn keep(&self, socket: &Socket<Peer>) {
         let Some(pid) = socket.pid().filter(|_| !socket.data().is_superseded()) else {
             return;
@@ -74,6 +77,7 @@ impl Sockets {
         };
         if let Err(error) = self.backplane.keep(record).await {
             tracing::debug!(%error, "session record not kept");
+            socket.lose_place();
         }
     }
 

@@ -68,6 +68,31 @@ async fn missed_events_come_before_the_confirmation() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_place_that_was_lost_is_told_until_an_event_has_one() {
+    let app = App::quiet();
+    let (mut client, socket) = app.join("{\"recoverable\":true}").await;
+    deliver(&app, "a", "o4");
+    let seen = socket.offset();
+    socket.lose_place();
+    socket.emit(&[Value::from("own")]);
+    app.hub.deliver(&broadcast("text", &[], &[]), None);
+    socket.advance(seen.as_ref(), "o5".into());
+    socket.emit(&[Value::from("own")]);
+    deliver(&app, "b", "o6");
+    socket.emit(&[Value::from("own")]);
+
+    let expected = [
+        "42[\"a\",\"o4\"]",
+        "42[\"own\",\"-\"]",
+        "42[\"text\",\"-\"]",
+        "42[\"own\",\"-\"]",
+        "42[\"b\",\"o6\"]",
+        "42[\"own\",\"o6\"]",
+    ];
+    assert_texts(&mut client, &expected).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_comes_while_the_missed_is_read_is_neither_lost_nor_doubled() {
     let app = App::quiet();
     let old = lost(&app).await;

@@ -3,9 +3,11 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { assertHas } from "../assertions.js";
-import { chatOf, someone } from "../carillon.js";
+import { chatOf, someone, startNode } from "../carillon.js";
 import { COMBINATIONS } from "../client.js";
 import { startCluster } from "../cluster.js";
+import { eventually } from "../process.js";
+import { CuttableWay } from "../servers.js";
 import { Frames, within } from "../wire.js";
 
 let cluster;
@@ -221,5 +223,54 @@ describe("after the end of the old node", () => {
     assert.deepEqual(alice.all("receiveMessage").map(({ message }) => message), ["in the chat that was joined"]);
     assert.equal(alice.all("notification").length, 2);
     await cluster.restart(0);
+  });
+});
+
+describe("from a node that alone was cut off from Redis", () => {
+  /** Such a node, and Alice on it in a chat that she joined meanwhile; Bob is on another node. */
+  async function cutOff(run) {
+    const way = await CuttableWay.to({ host: "127.0.0.1", port: cluster.redis.port });
+    const env = { REDIS_URL: `redis://127.0.0.1:${way.port}`, MONGODB_URI: cluster.database.through(cluster.wayToDatabase) };
+    const node = await startNode({ env });
+    const isUp = (up) => eventually(async () => (await node.metric("carillon_backplane_up")) === up, { what: `a link that is ${up}` });
+    const users = [someone("alice"), someone("bob")];
+    const alice = await node.connect(users[0]);
+    const bob = await nodes[1].connect(users[1]);
+    try {
+      await way.cut();
+      await isUp(0);
+      await alice.join(chatOf(...users));
+      await run({ node, alice, bob, users, heal: () => way.mend().then(() => isUp(1)) });
+    } finally {
+      node.closeClients();
+      await node.stop("SIGKILL");
+      await way.cut();
+    }
+  }
+
+  test("while it is: the session is new, not one without the room that was joined", async () => {
+    await cutOff(async ({ alice, bob, users }) => {
+      await alice.drop();
+      await bob.send(users[0], "missed");
+      alice.moveTo(nodes[2]);
+      assert.equal(await alice.reconnect(), false);
+    });
+  });
+
+  test("after that: recovered with that room, also where the node is killed", async () => {
+    await cutOff(async ({ node, alice, bob, users, heal }) => {
+      await heal();
+      await bob.send(users[0], "live");
+      await alice.next("receiveMessage");
+      node.process.signal("SIGKILL");
+      await alice.next("disconnect");
+      await bob.send(users[0], "missed");
+      alice.moveTo(nodes[2]);
+      assert.equal(await alice.reconnect(), true);
+      await bob.send(users[0], "live again");
+      await alice.next("receiveMessage", { match: ({ message }) => message === "live again" });
+      await alice.fence();
+      assert.deepEqual(alice.all("receiveMessage").map(({ message }) => message), ["live", "missed", "live again"]);
+    });
   });
 });
