@@ -40,6 +40,12 @@ pub trait Fanout: Send + Sync {
     /// Says up to which `seq` the events of `chat` were published; of no effect where that is known.
     async fn settle_order(&self, chat: &str, published: u64) -> Result<()>;
 
+    /// Up to which `seq` the events of `chat` were published, as far as is known.
+    async fn order(&self, chat: &str) -> Result<Option<u64>>;
+
+    /// What [`Fanout::order`] has answered is not so: nothing is known of `chat` any more, unless something else is by now.
+    async fn forget_order(&self, chat: &str, published: u64) -> Result<()>;
+
     /// `room` has its first socket on this node. Never waits.
     fn occupied(&self, room: &Room);
 

@@ -122,6 +122,14 @@ impl Fanout for LocalBackplane {
         Ok(())
     }
 
+    async fn order(&self, _chat: &str) -> Result<Option<u64>> {
+        Ok(None)
+    }
+
+    async fn forget_order(&self, _chat: &str, _published: u64) -> Result<()> {
+        Ok(())
+    }
+
     fn occupied(&self, _room: &Room) {}
 
     fn vacated(&self, _room: &Room) {}

@@ -57,6 +57,18 @@ impl Fanout for RedisBackplane {
         self.commands.query(&command).await
     }
 
+    async fn order(&self, chat: &str) -> Result<Option<u64>> {
+        self.reachable()?;
+        self.last_in_order(chat).await
+    }
+
+    async fn forget_order(&self, chat: &str, published: u64) -> Result<()> {
+        self.reachable()?;
+        let mut call = self.scripts.forget_order.key(self.names.order_of(chat));
+        call.arg(published);
+        self.commands.script(&call).await
+    }
+
     fn occupied(&self, room: &Room) {
         if self.has_subscription(room) {
             self.subscriptions.occupied(room);

@@ -79,15 +79,19 @@ impl RedisBackplane {
 
     /// Whether message `seq` of `chat` may be published now ([`Placement::Placed`]).
     pub(super) async fn order_of(&self, chat: &str, seq: u64) -> Result<Placement> {
-        let mut command = redis::cmd("GET");
-        command.arg(self.names.order_of(chat));
-        let last: Option<u64> = self.commands.query(&command).await?;
-        Ok(match last {
+        Ok(match self.last_in_order(chat).await? {
             None => Placement::Unsettled,
             Some(last) if seq <= last => Placement::Known,
             Some(last) if seq > last + 1 => Placement::Early { expected: last + 1 },
             Some(_) => Placement::Placed,
         })
+    }
+
+    /// Up to which `seq` the messages of `chat` were published; `None` where that is not known.
+    pub(super) async fn last_in_order(&self, chat: &str) -> Result<Option<u64>> {
+        let mut command = redis::cmd("GET");
+        command.arg(self.names.order_of(chat));
+        self.commands.query(&command).await
     }
 
     /// Message `seq` of `chat` was published.

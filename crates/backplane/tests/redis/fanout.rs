@@ -110,3 +110,27 @@ async fn a_chats_messages_enter_the_log_once_and_in_order() {
         assert_eq!(node.recorder.names(), ["m7", "n7", "m8", "n8"]);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_that_was_wrong_is_forgotten_unless_it_is_another_by_now() {
+    let server = RedisServer::start().await;
+    let node = Node::start(&server).await;
+    let place = async |seq| {
+        let events = vec![event("m", &["a"])];
+        node.backplane
+            .publish_in_order("chat", seq, events)
+            .await
+            .unwrap()
+    };
+    assert_eq!(node.backplane.order("chat").await.unwrap(), None);
+    node.backplane.settle_order("chat", 10).await.unwrap();
+    assert_eq!(place(6).await, Placement::Known);
+    assert_eq!(node.backplane.order("chat").await.unwrap(), Some(10));
+
+    node.backplane.forget_order("chat", 9).await.unwrap();
+    assert_eq!(node.backplane.order("chat").await.unwrap(), Some(10));
+    node.backplane.forget_order("chat", 10).await.unwrap();
+    assert_eq!(place(6).await, Placement::Unsettled);
+    node.backplane.settle_order("chat", 5).await.unwrap();
+    assert_eq!(place(6).await, Placement::Placed);
+}

@@ -281,6 +281,14 @@ impl Fanout for Way {
         Ok(())
     }
 
+    async fn order(&self, _chat: &str) -> carillon_backplane::Result<Option<u64>> {
+        Ok(None)
+    }
+
+    async fn forget_order(&self, _chat: &str, _published: u64) -> carillon_backplane::Result<()> {
+        Ok(())
+    }
+
     fn occupied(&self, _room: &Room) {}
 
     fn vacated(&self, _room: &Room) {}

@@ -6,7 +6,10 @@ use std::{collections::HashMap, time::Duration};
 
 use carillon_backplane::{Placement, Unavailable};
 use carillon_protocol::{chat::Pair, id::ObjectId, message::Message};
-use carillon_store::{StoreError, messages::Appended};
+use carillon_store::{
+    StoreError,
+    messages::{AppendOutcome, Appended},
+};
 use futures_util::{StreamExt as _, stream};
 
 use super::Messages;
@@ -82,7 +85,7 @@ impl Messages {
     pub(super) async fn announce(&self, appended: &Appended) {
         let message = &appended.message;
         let chat = message.pair();
-        match self.publish_in_turn(&chat, message, appended.notification).await {
+        match self.publish_in_turn(&chat, appended).await {
             Ok(Placement::Local) => self.keep_local(chat, message.seq),
             Ok(_) => self.mark_announced(message).await,
             Err(error) => tracing::warn!(message = %message.id, %error, "message stored but not announced"),
@@ -145,19 +148,21 @@ impl Messages {
     }
 
     /// Answers [`Placement::Local`], or that all nodes have it.
-    async fn publish_in_turn(
-        &self,
-        chat: &Pair,
-        message: &Message,
-        notification: ObjectId,
-    ) -> Result<Placement> {
+    async fn publish_in_turn(&self, chat: &Pair, appended: &Appended) -> Result<Placement> {
+        let Appended {
+            message,
+            notification,
+            outcome,
+        } = appended;
+        let is_new = *outcome == AppendOutcome::Stored;
         let key = chat.key();
         let mut pauses = Pauses::new();
         for _ in 0..ATTEMPTS {
-            let events = retold::events(message, Some(notification));
+            let events = retold::events(message, Some(*notification));
             match self.backplane.publish_in_order(&key, message.seq, events).await? {
+                Placement::Known if is_new && self.has_lost_order(chat, message.seq).await? => {}
                 done @ (Placement::Placed | Placement::Known | Placement::Local) => return Ok(done),
-                Placement::Unsettled => self.settle(chat, message.seq).await?,
+                Placement::Unsettled => self.settle(chat, message.seq, is_new).await?,
                 Placement::Early { expected } => match pauses.next() {
                     Some(pause) => tokio::time::sleep(pause).await,
                     None => {
@@ -183,7 +188,7 @@ impl Messages {
             match self.publish_stored(chat, from, local.last).await? {
                 Placement::Placed | Placement::Known => return Ok(()),
                 Placement::Early { expected } => from = expected,
-                Placement::Unsettled => self.settle(chat, local.first).await?,
+                Placement::Unsettled => self.settle(chat, local.first, true).await?,
                 Placement::Local => return Err(Unannounced::OutOfReach),
             }
         }
@@ -239,27 +244,55 @@ impl Messages {
         Ok(found)
     }
 
-    /// Tells the backplane up to where the chat's messages were published, before the message `seq`.
-    async fn settle(&self, chat: &Pair, seq: u64) -> Result<()> {
-        let before = seq.saturating_sub(1);
-        if before == 0 {
+    /// Whether the chat's order is of messages that the store lacks, though `seq`, which this node has just stored, is said to
+    /// be published: the store was restored to an earlier state. The order is forgotten then.
+    async fn has_lost_order(&self, chat: &Pair, seq: u64) -> Result<bool> {
+        let key = chat.key();
+        let Some(published) = self.backplane.order(&key).await?.filter(|last| *last >= seq) else {
+            // Somebody else has found it out.
+            return Ok(true);
+        };
+        // What is published is stored, and whoever published `seq` on behalf did so for a message after it.
+        let last = published.max(seq + 1);
+        if !self.store.history_after(chat, last - 1, 1).await?.is_empty() {
+            return Ok(false);
+        }
+        tracing::warn!(chat = %chat.chatbox_id(), seq, published, "the store has gone back behind what was published");
+        self.backplane.forget_order(&key, published).await?;
+        Ok(true)
+    }
+
+    /// Tells the backplane up to where the chat's messages were published, for the message `seq` to be published in its turn.
+    /// One that is not new (`is_new`) may have been, with others after it.
+    async fn settle(&self, chat: &Pair, seq: u64, is_new: bool) -> Result<()> {
+        let last = if is_new {
+            seq.saturating_sub(1)
+        } else {
+            let newest = self.store.history_page(chat, 1, 1).await?;
+            newest.messages.first().map_or(seq, |newest| newest.seq)
+        };
+        if last == 0 {
             return Ok(self.backplane.settle_order(&chat.key(), 0).await?);
         }
         let settled_at = self.clock.now().plus_millis(-SETTLED_MS);
-        let mut published = before;
-        // Mostly the predecessor is old enough, so it is looked at alone first.
+        let mut published = last;
+        // Mostly the last is old enough, so it is looked at alone first.
         for reach in [1, RECENT] {
-            let after = before.saturating_sub(u64::from(reach));
+            let after = last.saturating_sub(u64::from(reach));
             let recent = self.store.history_after(chat, after, reach).await?;
             let unsettled = recent
                 .iter()
-                .filter(|message| message.seq <= before && message.at > settled_at)
+                .filter(|message| message.seq <= last && message.at > settled_at)
                 .map(|message| message.seq)
                 .min();
-            published = unsettled.map_or(before, |first| first.saturating_sub(1));
+            published = unsettled.map_or(last, |first| first.saturating_sub(1));
             if published > after || after == 0 {
                 break;
             }
+        }
+        if published == seq {
+            // Nothing after it was published, so perhaps it was not either.
+            published -= 1;
         }
         Ok(self.backplane.settle_order(&chat.key(), published).await?)
     }

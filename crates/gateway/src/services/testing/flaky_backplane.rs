@@ -36,6 +36,7 @@ struct Order {
     script: VecDeque<Placement>,
     asked: Vec<u64>,
     settled: Vec<u64>,
+    known: Option<u64>,
 }
 
 impl FlakyBackplane {
@@ -64,6 +65,11 @@ impl FlakyBackplane {
     /// What the next messages in order are answered; after that all are placed.
     pub(crate) fn script(&self, placements: impl IntoIterator<Item = Placement>) {
         self.order.lock().script.extend(placements);
+    }
+
+    /// Up to where a chat is said to be published, until that is to be forgotten.
+    pub(crate) fn set_order(&self, known: u64) {
+        self.order.lock().known = Some(known);
     }
 
     /// The `seq`s that were to be published, and those that were settled, since the last call.
@@ -117,6 +123,18 @@ impl Fanout for FlakyBackplane {
     async fn settle_order(&self, chat: &str, published: u64) -> Result<()> {
         self.order.lock().settled.push(published);
         self.up()?.settle_order(chat, published).await
+    }
+
+    async fn order(&self, _chat: &str) -> Result<Option<u64>> {
+        self.up()?;
+        Ok(self.order.lock().known)
+    }
+
+    async fn forget_order(&self, _chat: &str, published: u64) -> Result<()> {
+        self.up()?;
+        let mut order = self.order.lock();
+        order.known = order.known.filter(|known| *known != published);
+        Ok(())
     }
 
     fn occupied(&self, room: &Room) {

@@ -1,6 +1,8 @@
 use carillon_backplane::Placement::{Early, Known, Placed, Unsettled};
 use carillon_protocol::{adapter::Broadcast, value::Value};
 
+use carillon_store::Messages as _;
+
 use super::*;
 use crate::services::{
     messages::SendRequest,
@@ -21,6 +23,25 @@ async fn stored_only(node: &Node, times: &[i64]) {
     node.backplane.set_down(false);
 }
 
+fn resendable() -> SendRequest {
+    SendRequest {
+        client_message_id: Some("k".into()),
+        ..request("ann", "first")
+    }
+}
+
+/// Bob stores a message for Ann that its node does not announce, and can send it again.
+async fn resendable_only(node: &Node) {
+    node.backplane.set_down(true);
+    resend(node).await;
+    node.backplane.set_down(false);
+}
+
+async fn resend(node: &Node) {
+    let sent = node.services.messages.send(&user("bob"), resendable()).await;
+    assert_eq!(sent.unwrap().seq, 1);
+}
+
 /// The `seq` of each `receiveMessage` that was announced since the last call.
 fn announced(node: &Node) -> Vec<u64> {
     let seq = |broadcast: Broadcast| {
@@ -38,14 +59,49 @@ fn pauses_double_and_make_up_the_patience() {
 }
 
 #[tokio::test]
-async fn a_message_that_was_published_before_is_left_at_that() {
+async fn a_resend_that_was_published_before_is_left_at_that() {
     let node = Node::new(Scope::All);
+    resendable_only(&node).await;
     node.backplane.script([Known]);
 
-    node.say("bob", "ann", "one").await;
+    resend(&node).await;
 
     assert!(announced(&node).is_empty());
     assert_eq!(node.backplane.take_order(), (vec![1], vec![]));
+}
+
+#[tokio::test]
+async fn an_order_of_messages_that_the_store_lacks_is_forgotten() {
+    for published in [3, 4, 9] {
+        let node = Node::new(Scope::All);
+        stored_only(&node, &[1_000, 2_000]).await;
+        node.clock.set(10_000);
+        node.backplane.set_order(published);
+        node.backplane.script([Known, Unsettled, Placed]);
+
+        node.say("bob", "ann", "three").await;
+
+        assert_eq!(announced(&node), [3], "published up to {published}");
+        assert_eq!(node.backplane.take_order(), (vec![3, 3, 3], vec![2]));
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_another_node_announced_with_one_after_it_is_left_at_that() {
+    let node = Node::new(Scope::All);
+    let messages = &node.services.messages;
+    let new = messages.new_message(&user("bob"), request("ann", "one"));
+    let stored = node.store.append_message(new).await.unwrap();
+    node.say("bob", "ann", "two").await;
+    assert_eq!(announced(&node), [2]);
+    for published in [1, 2] {
+        node.backplane.set_order(published);
+        node.backplane.script([Known]);
+
+        messages.announce(&stored).await;
+
+        assert!(announced(&node).is_empty(), "published up to {published}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -283,4 +339,32 @@ async fn a_store_that_is_away_keeps_the_backlog_waiting() {
     node.store.set_down(false);
     node.services.announce_backlog().await;
     assert_eq!(node.services.waiting().now, 0);
+}
+
+#[tokio::test]
+async fn a_late_resend_in_an_unknown_chat_is_published_only_where_nothing_after_it_was() {
+    // When messages after it were stored, up to where the chat is settled, what is announced. It is ten seconds past zero.
+    let cases: [(&[i64], u64, &[u64]); 4] = [
+        (&[], 0, &[1]),
+        (&[1_000, 1_000, 1_000, 1_000], 5, &[]),
+        (&[1_000, 9_000], 2, &[]),
+        (&[9_000], 0, &[1]),
+    ];
+    for (after, settled, expected) in cases {
+        let node = Node::new(Scope::All);
+        resendable_only(&node).await;
+        stored_only(&node, after).await;
+        node.clock.set(10_000);
+        let answer = if expected.is_empty() { Known } else { Placed };
+        node.backplane.script([Unsettled, answer]);
+
+        resend(&node).await;
+
+        assert_eq!(announced(&node), expected, "{after:?}");
+        assert_eq!(
+            node.backplane.take_order(),
+            (vec![1, 1], vec![settled]),
+            "{after:?}"
+        );
+    }
 }
