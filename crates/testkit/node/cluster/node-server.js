@@ -13,8 +13,14 @@ await Promise.all(clients.map((client) => client.connect()));
 
 const http = createServer();
 const io = new Server(http, { adapter: (wire === "sharded" ? createShardedAdapter : createAdapter)(...clients) });
-io.on("connection", (socket) => socket.join(socket.handshake.auth.rooms ?? []));
+io.on("connection", (socket) => {
+  socket.data.of = "a Node server";
+  socket.join(socket.handshake.auth.rooms ?? []);
+});
 io.on("question", (value, answer) => answer(`Node answers ${value}`));
+/** What other servers said to this one. */
+const noted = [];
+io.on("note", (...args) => void noted.push(args));
 
 /** The sockets that are meant: `{ rooms, except, isVolatile, timeout }`. */
 function among({ rooms = [], except = [], isVolatile = false, timeout }) {
@@ -35,7 +41,9 @@ const operations = {
   },
   rooms: () => io.of("/").adapter.allRooms(),
   servers: () => io.of("/").adapter.serverCount(),
+  emitServers: (...event) => void io.serverSideEmit(...event),
   askServers: (...event) => io.serverSideEmitWithAck(...event),
+  noted: () => noted,
   /** Every subscription so far is confirmed: answers come in order. */
   subscribed: () => clients[1].ping(),
 };

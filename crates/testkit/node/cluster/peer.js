@@ -27,6 +27,7 @@ export class NodeServer {
       server.#waiting.get(id)(answer);
       server.#waiting.delete(id);
     });
+    await server.call("subscribed");
     return server;
   }
 
@@ -51,6 +52,15 @@ export class NodeServer {
     await client.connect();
     await this.call("subscribed");
     return client;
+  }
+
+  /** It keeps its connections and says nothing. */
+  freeze() {
+    this.#child.kill("SIGSTOP");
+  }
+
+  thaw() {
+    this.#child.kill("SIGCONT");
   }
 
   async stop() {

@@ -1,10 +1,14 @@
 //! The server that the official protocol test suites ask for, on the crates that the gateway is built on: Engine.IO that
-//! echoes at `/engine.io/`, Socket.IO with the suites' events at `/socket.io/`. Loopback only; for tests.
+//! echoes at `/engine.io/`, Socket.IO with the suites' events at `/socket.io/`; and one server of a cluster with Node
+//! servers, that does what a client tells it to. Loopback only; for tests.
+
+mod cluster;
+mod inbound;
+mod suite;
 
 use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 
 use actix_web::{App, HttpServer, web};
-use async_trait::async_trait;
 use carillon_backplane::local::{LocalBackplane, LogBounds};
 use carillon_gateway::{
     cluster::{forwarding::Forwarding, hand_over::HandOver},
@@ -16,17 +20,13 @@ use carillon_gateway::{
     },
     limits::RequestQuota,
 };
-use carillon_protocol::{
-    engine::{Frame, Message},
-    id::UserId,
-    value::{Object, Value},
-};
-use carillon_socketio::{
-    Acceptor, Admission, Application, CloseReason, Config, ConnectRequest, Counters, DisconnectReason,
-    Engine, Handler, Hub, MissedEvent, Refusal, Session, Socket, SocketIo,
-};
+use carillon_protocol::id::UserId;
+use carillon_socketio::{Config, Counters, Engine, Hub, SocketIo};
 use clap::Parser;
 use tokio_util::task::TaskTracker;
+
+use cluster::Cluster;
+use suite::{Echo, Suite};
 
 /// Serves the official Engine.IO and Socket.IO protocol test suites on 127.0.0.1.
 #[derive(Debug, Parser)]
@@ -34,6 +34,12 @@ struct Arguments {
     /// The port to listen on.
     #[arg(long, default_value_t = 3000)]
     port: u16,
+    /// The Redis of a cluster to be in, for the event `call`; heartbeats are as by default then.
+    #[arg(long)]
+    redis: Option<String>,
+    /// The other servers there use the sharded adapter.
+    #[arg(long, requires = "redis")]
+    sharded: bool,
 }
 
 /// The suites open sessions as fast as they like.
@@ -49,87 +55,35 @@ impl RequestQuota for Unlimited {
     }
 }
 
-/// Sends every message back.
-struct Echo;
-
-impl Acceptor for Echo {
-    fn accept(&self, session: &Arc<Session>) -> Box<dyn Application> {
-        Box::new(EchoSession(Arc::clone(session)))
-    }
-}
-
-struct EchoSession(Arc<Session>);
-
-#[async_trait]
-impl Application for EchoSession {
-    async fn message(&mut self, message: Message) {
-        let frame = match message {
-            Message::Text(text) => Frame::Text(format!("4{text}").into()),
-            Message::Binary(bytes) => Frame::Binary(bytes),
-        };
-        self.0.send([frame].into_iter().collect(), false);
-    }
-
-    async fn closed(&mut self, _reason: CloseReason) {}
-}
-
-/// The events of the Socket.IO suite. A socket keeps the `auth` it came with.
-struct Suite;
-
-#[async_trait]
-impl Handler<Value> for Suite {
-    fn serves(&self, nsp: &str) -> bool {
-        matches!(nsp, "/" | "/custom")
-    }
-
-    async fn connect(&self, request: ConnectRequest<'_>) -> Result<Admission<Value>, Refusal> {
-        let data = match request.auth {
-            Value::Null => Value::Object(Object::new()),
-            auth => auth.clone(),
-        };
-        Ok(Admission {
-            data,
-            rooms: Vec::new(),
-            recovery: None,
-        })
-    }
-
-    async fn missed(&self, _socket: &Arc<Socket<Value>>, _offset: &str) -> Option<Vec<MissedEvent>> {
-        None
-    }
-
-    async fn connected(&self, socket: &Arc<Socket<Value>>) {
-        socket.emit(&[Value::from("auth"), socket.data().clone()]);
-    }
-
-    async fn event(&self, socket: &Arc<Socket<Value>>, mut args: Vec<Value>) -> Vec<Value> {
-        let name = std::mem::replace(
-            args.first_mut().unwrap_or(&mut Value::Null),
-            Value::from("message-back"),
-        );
-        if name == Value::from("message") {
-            socket.emit(&args);
-        }
-        args.into_iter().skip(1).collect()
-    }
-
-    async fn disconnected(&self, _socket: &Arc<Socket<Value>>, _reason: DisconnectReason) {}
-}
-
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> std::io::Result<()> {
-    let Arguments { port } = Arguments::parse();
-    let config = Config {
-        ping_interval: Duration::from_millis(300),
-        ping_timeout: Duration::from_millis(200),
-        connect_timeout: Some(Duration::from_secs(1)),
-        ..Config::default()
+async fn main() -> anyhow::Result<()> {
+    let Arguments { port, redis, sharded } = Arguments::parse();
+    let cluster = match redis {
+        Some(url) => Some(Arc::new(Cluster::connect(url, sharded).await?)),
+        None => None,
+    };
+    let config = match &cluster {
+        // While a call is worked off, its client's heartbeat waits.
+        Some(_) => Config::default(),
+        None => Config {
+            ping_interval: Duration::from_millis(300),
+            ping_timeout: Duration::from_millis(200),
+            connect_timeout: Some(Duration::from_secs(1)),
+            ..Config::default()
+        },
     };
     let counters = Arc::new(Counters::default());
-    let suite = Arc::new(SocketIo::new(
-        Arc::new(Hub::new(Arc::clone(&counters))),
-        Arc::new(Suite),
-    ));
+    let hub = Arc::new(Hub::new(Arc::clone(&counters)));
+    let mut suite = SocketIo::new(
+        Arc::clone(&hub),
+        Arc::new(Suite {
+            cluster: cluster.clone(),
+        }),
+    );
+    if let Some(cluster) = &cluster {
+        cluster.join(&hub).await?;
+        suite = suite.with_ids(cluster.ids());
+    }
     let echo_config = Config {
         connect_timeout: None,
         ..config.clone()
@@ -157,7 +111,10 @@ async fn main() -> std::io::Result<()> {
             quota,
         })
     };
-    let (engine_io, socket_io) = (endpoint(echo_config, Arc::new(Echo)), endpoint(config, suite));
+    let (engine_io, socket_io) = (
+        endpoint(echo_config, Arc::new(Echo)),
+        endpoint(config, Arc::new(suite)),
+    );
     HttpServer::new(move || {
         App::new()
             .configure(|cfg| engineio::configure(cfg, "/engine.io/", engine_io.clone()))
@@ -167,5 +124,6 @@ async fn main() -> std::io::Result<()> {
     .h1_allow_half_closed(false)
     .bind((Ipv4Addr::LOCALHOST, port))?
     .run()
-    .await
+    .await?;
+    Ok(())
 }
