@@ -1,6 +1,9 @@
 //! A Redis Cluster of three masters: the sharded adapter's wire, without a log.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use carillon_backplane::{
     Backplane as _, Fanout as _, Peers as _, Placement, Presence, Recovery as _, Routing as _, SessionRecord,
@@ -12,7 +15,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::{
     server::{RedisServer, free_port},
-    support::{Node, PATIENCE, event, options, user, volatile},
+    support::{Node, PATIENCE, Told, event, options, user, volatile},
 };
 
 /// The first slot of each master, and the end.
@@ -22,21 +25,51 @@ struct Cluster {
     masters: Vec<RedisServer>,
 }
 
+/// A server that is to become one of a cluster, and the port of its bus.
+async fn start_member() -> (RedisServer, String) {
+    let bus = free_port().to_string();
+    let arguments = [
+        "--cluster-enabled",
+        "yes",
+        "--cluster-port",
+        &bus,
+        "--cluster-node-timeout",
+        "2000",
+        "--repl-diskless-sync-delay",
+        "0",
+    ];
+    (RedisServer::start_with(&arguments).await, bus)
+}
+
+/// Makes a master of a replica that lives beside its own.
+async fn promote(replica: &RedisServer) {
+    let is_master = async || {
+        let state: String = replica.run(&["INFO", "replication"]).await;
+        state.contains("role:master")
+    };
+    let promoted = async {
+        let mut asked: Option<Instant> = None;
+        while !is_master().await {
+            // The other masters may not vote at first; a promotion that they let lapse after 5 s is asked for again.
+            if asked.is_none_or(|asked| asked.elapsed() > Duration::from_secs(6)) {
+                let _: String = replica.run(&["CLUSTER", "FAILOVER"]).await;
+                asked = Some(Instant::now());
+            }
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE * 2, promoted)
+        .await
+        .expect("the replica is promoted");
+}
+
 impl Cluster {
     async fn start() -> Self {
         let mut masters = Vec::new();
         let mut buses = Vec::new();
         for _ in 0..3 {
-            let bus = free_port().to_string();
-            let arguments = [
-                "--cluster-enabled",
-                "yes",
-                "--cluster-port",
-                &bus,
-                "--cluster-node-timeout",
-                "2000",
-            ];
-            masters.push(RedisServer::start_with(&arguments).await);
+            let (master, bus) = start_member().await;
+            masters.push(master);
             buses.push(bus);
         }
         for (master, bounds) in masters.iter().zip(BOUNDS.windows(2)) {
@@ -70,6 +103,39 @@ impl Cluster {
             .await
             .expect("the cluster forms");
         cluster
+    }
+
+    /// A replica of one of the masters, in step with it.
+    async fn replica_of(&self, master: usize) -> RedisServer {
+        let master = &self.masters[master];
+        let (replica, bus) = start_member().await;
+        let (id, port): (String, _) = (master.run(&["CLUSTER", "MYID"]).await, replica.port().to_string());
+        let _: String = master.run(&["CLUSTER", "MEET", "127.0.0.1", &port, &bus]).await;
+        let follows = async {
+            while !replica.run::<String>(&["CLUSTER", "NODES"]).await.contains(&id) {
+                sleep(Duration::from_millis(20)).await;
+            }
+            let _: String = replica.run(&["CLUSTER", "REPLICATE", &id]).await;
+            // All who vote on a promotion have to know of it.
+            let own: String = replica.run(&["CLUSTER", "MYID"]).await;
+            let is_known = |nodes: String| {
+                let line = nodes.lines().find(|line| line.starts_with(&own));
+                line.is_some_and(|line| line.contains("slave") && line.contains(&id))
+            };
+            for member in &self.masters {
+                while !is_known(member.run(&["CLUSTER", "NODES"]).await) {
+                    sleep(Duration::from_millis(20)).await;
+                }
+            }
+            let state = async || replica.run::<String>(&["INFO", "replication"]).await;
+            while !state().await.contains("master_link_status:up") {
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE * 2, follows)
+            .await
+            .expect("the replica follows its master");
+        replica
     }
 
     fn options(&self) -> RedisOptions {
@@ -286,4 +352,59 @@ async fn a_slot_that_moves_is_followed() {
         .expect("the subscription moves");
     two.backplane.publish(event("moved", &[room])).await.unwrap();
     one.recorder.has("moved").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_is_promoted_is_found_while_events_are_published() {
+    let cluster = Cluster::start().await;
+    // The master of all of Carillon's own keys and channels, too.
+    let home = cluster.of("{carillon}:nodes");
+    let replica = cluster.replica_of(home).await;
+    let (one, two) = cluster.two_nodes().await;
+    let room = cluster.rooms()[home];
+    let channel = format!("socket.io#/#{room}#");
+    one.occupy(&[room]).await;
+    let is_over = AtomicBool::new(false);
+    let publish = async {
+        let mut longest = Duration::ZERO;
+        while !is_over.load(Ordering::Relaxed) {
+            let published = Instant::now();
+            two.backplane.publish(event("meanwhile", &[room])).await.unwrap();
+            longest = longest.max(published.elapsed());
+            sleep(Duration::from_millis(5)).await;
+        }
+        longest
+    };
+    let fail_over = async {
+        one.recorder.has("meanwhile").await;
+        promote(&replica).await;
+        let promoted = Instant::now();
+        for node in [&one, &two] {
+            node.recorder.was_told(&Told::Interrupted).await;
+        }
+        let noticed = promoted.elapsed();
+        assert!(noticed <= Duration::from_secs(3), "{noticed:?}");
+        let subscribed = async {
+            let heard =
+                async || -> Vec<(String, usize)> { replica.run(&["PUBSUB", "SHARDNUMSUB", &channel]).await };
+            while heard().await[0].1 == 0 {
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, subscribed)
+            .await
+            .expect("the subscription is where the slot is");
+        for node in [&one, &two] {
+            node.recorder.was_told(&Told::Resumed).await;
+            node.until_up(true).await;
+        }
+        is_over.store(true, Ordering::Relaxed);
+    };
+    let (longest, ()) = tokio::join!(publish, fail_over);
+    assert!(longest < Duration::from_secs(3), "a publish took {longest:?}");
+    two.backplane.publish(event("after", &[room])).await.unwrap();
+    one.recorder.has("after").await;
+    assert_eq!(one.backplane.server_count().await.unwrap(), 2);
+    let answer = one.backplane.request(two.tag(), "x".into(), PATIENCE).await;
+    assert_eq!(answer, Ok("x".into()));
 }

@@ -78,3 +78,35 @@ describe("under traffic", () => {
     await traffic.assertWhole(cluster);
   });
 });
+
+test("restored to an earlier state while Redis goes on: what is new reaches everybody from the first message on", async () => {
+  const users = [someone("alice"), someone("bob")];
+  const chatboxId = chatOf(...users);
+  const meet = async () => {
+    const clients = await cluster.connectTo([0, users[0]], [1, users[1]]);
+    await Promise.all(clients.map((client) => client.join(chatboxId)));
+    return clients;
+  };
+  const [writer] = await meet();
+  for (let i = 1; i <= 4; i += 1) assertHas(await writer.send(users[1], `gone ${i}`), { seq: i });
+  const published = async () => {
+    const keys = await cluster.commands.keys(`*:order:*${users[1]}*`);
+    return cluster.commands.get(keys[0]);
+  };
+  assert.equal(await published(), "4");
+  for (const node of nodes) node.process.signal("SIGKILL");
+  await cluster.database.drop();
+  await Promise.all(nodes.map((_, index) => cluster.restart(index)));
+  assert.equal(await published(), "4", "Redis goes on");
+
+  const [alice, bob] = await meet();
+  for (let i = 1; i <= 3; i += 1) {
+    assertHas(await alice.send(users[1], `new ${i}`), { seq: 2 * i - 1 });
+    assertHas(await bob.send(users[0], `answer ${i}`), { seq: 2 * i });
+  }
+  for (const client of [alice, bob]) {
+    await client.fence();
+    assert.deepEqual(client.all("receiveMessage").map(({ seq }) => seq), [1, 2, 3, 4, 5, 6]);
+  }
+  assert.equal(await published(), "6");
+});
