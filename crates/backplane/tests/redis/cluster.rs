@@ -380,7 +380,7 @@ async fn a_replica_that_is_promoted_is_found_while_events_are_published() {
         promote(&replica).await;
         let promoted = Instant::now();
         for node in [&one, &two] {
-            node.recorder.was_told(&Told::Interrupted).await;
+            node.recorder.was_interrupted().await;
         }
         let noticed = promoted.elapsed();
         assert!(noticed <= Duration::from_secs(3), "{noticed:?}");

@@ -122,6 +122,13 @@ impl Recorder {
         self.until(&format!("{expected:?}"), |told| told.contains(expected))
             .await;
     }
+
+    /// Waits until it was told that the other nodes are out of reach.
+    pub(crate) async fn was_interrupted(&self) {
+        let is_interruption = |told: &Told| matches!(told, Told::Interrupted(_));
+        self.until("interruption", |told| told.iter().any(is_interruption))
+            .await;
+    }
 }
 
 struct CountDrop(watch::Sender<usize>, bool);

@@ -111,7 +111,9 @@ impl Cluster {
             except: rooms(options.get("except")),
         };
         match name {
-            "emit" => peers.publish(broadcast(selection, &options, args)).await?,
+            "emit" => {
+                peers.publish(broadcast(selection, &options, args)).await?;
+            }
             "ask" => {
                 let timeout = options.get("timeout").and_then(Value::as_u64).unwrap_or_default();
                 let question = broadcast(selection, &options, args);

@@ -4,7 +4,7 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use carillon_backplane::{Asked, Inbound, NodeTag, Offset, Selection, SocketSummary};
+use carillon_backplane::{Asked, Inbound, NodeTag, Place, Selection, SocketSummary};
 use carillon_protocol::{
     adapter::Broadcast,
     id::{Room, UserId},
@@ -50,7 +50,11 @@ pub(crate) struct Receiver {
 
 #[async_trait]
 impl Inbound for Receiver {
-    fn deliver(&self, broadcast: &Broadcast, offset: Option<&Offset>) {
+    fn deliver(&self, broadcast: &Broadcast, place: Place<'_>) {
+        let offset = match place {
+            Place::At(offset) => Some(offset),
+            Place::Unlogged | Place::Unkept => None,
+        };
         self.hub.deliver(broadcast, offset);
     }
 
@@ -102,7 +106,7 @@ impl Inbound for Receiver {
 
     fn presence_changed(&self, _changes: Vec<(UserId, Status)>) {}
 
-    fn interrupted(&self) {}
+    fn interrupted(&self, _unsure: Duration) {}
 
     fn resumed(&self) {}
 
