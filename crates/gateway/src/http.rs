@@ -2,6 +2,7 @@
 
 pub mod body;
 pub mod client;
+pub mod console;
 pub mod cors;
 pub mod count;
 pub mod dev;

@@ -16,7 +16,9 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     cluster::forwarding::Forwarding,
-    http::{dev::DevTokens, engineio::Endpoint, health::Stage, openapi::Published, rest::Rest},
+    http::{
+        console::Console, dev::DevTokens, engineio::Endpoint, health::Stage, openapi::Published, rest::Rest,
+    },
     services::Services,
     settings::Settings,
 };
@@ -114,8 +116,11 @@ impl Node {
             dev_tokens: settings
                 .dev
                 .then(|| web::Data::new(DevTokens::new(settings.auth.clone(), Arc::clone(&frame.clock)))),
-            // The page is offered where the node is for development.
-            description: web::Data::new(Published::new(settings.dev, settings.dev)?),
+            // The page of the routes is offered where the console is.
+            description: web::Data::new(Published::new(settings.dev, settings.console)?),
+            console: settings
+                .console
+                .then(|| web::Data::new(Console::new(settings, address))),
         };
         let clients = listeners.serve_clients(settings, parts)?;
         servers.insert(0, servers::spawn(clients, &frame.tasks));

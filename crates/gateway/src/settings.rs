@@ -49,6 +49,8 @@ pub struct Settings {
     pub internal_port: Option<u16>,
     /// `CARILLON_WORKERS`: threads that serve. Default: one for each core.
     pub workers: usize,
+    /// `CARILLON_CONSOLE`: a page for people at `/`. Default: off, with `--dev` on.
+    pub console: bool,
     /// `NODE_ENV`: errors carry `details` where it is `development`. Default: `production`.
     pub node_env: String,
     /// `FRONTEND_URL`: origins of pages that may connect, beside the node's own; `*` is any. Default: none.
@@ -167,6 +169,7 @@ impl Default for Settings {
             port: 4_000,
             internal_port: None,
             workers: std::thread::available_parallelism().map_or(1, usize::from),
+            console: false,
             node_env: String::from("production"),
             origins: Origins::default(),
             data_dir: PathBuf::from("./data"),

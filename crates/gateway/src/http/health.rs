@@ -142,8 +142,10 @@ async fn metrics(request: HttpRequest, health: web::Data<Health>) -> Result<Http
         .body((health.metrics)()))
 }
 
+/// Refuses a method that is neither GET nor HEAD.
+///
 /// # Errors
-/// 405 for anything but GET and HEAD.
+/// 405.
 pub(super) fn only_read(request: &HttpRequest) -> Result<(), ApiError> {
     if matches!(*request.method(), Method::GET | Method::HEAD) {
         return Ok(());

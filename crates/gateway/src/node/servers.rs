@@ -20,6 +20,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::{
     http::{
+        console::{self, Console},
         cors, count,
         dev::{self, DevTokens},
         engineio::{self, Endpoint},
@@ -52,6 +53,7 @@ pub(super) struct Parts {
     pub(super) metrics: web::Data<Metrics>,
     pub(super) dev_tokens: Option<web::Data<DevTokens>>,
     pub(super) description: web::Data<Published>,
+    pub(super) console: Option<web::Data<Console>>,
 }
 
 /// The ports of a node, taken before anything else is begun.
@@ -138,6 +140,7 @@ impl Listeners {
                 metrics,
                 dev_tokens,
                 description,
+                console,
             } = parts.clone();
             let is_dev = dev_tokens.is_some();
             App::new()
@@ -154,6 +157,9 @@ impl Listeners {
                         dev::configure(cfg, tokens);
                     }
                     openapi::configure(cfg, description);
+                    if let Some(console) = console {
+                        console::configure(cfg, console);
+                    }
                     rest::configure(cfg);
                 }))
                 .wrap(from_fn(cors::cors))

@@ -73,7 +73,10 @@ impl Loaded {
         let mut sources = BTreeMap::new();
         if dev {
             settings.bind = IpAddr::V4(Ipv4Addr::LOCALHOST);
-            sources.insert("CARILLON_BIND", Source::Development);
+            settings.console = true;
+            for env in ["CARILLON_BIND", "CARILLON_CONSOLE"] {
+                sources.insert(env, Source::Development);
+            }
         }
         Self { settings, sources }
     }

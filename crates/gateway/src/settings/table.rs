@@ -206,6 +206,14 @@ const NETWORK: &[Setting] = &[
     )
     .default_is("one for each core"),
     Setting::new(
+        "CARILLON_CONSOLE",
+        "console",
+        "ON|OFF",
+        "Whether there is a page for people at /; on with --dev",
+        |settings, given| put(&mut settings.console, switch(given)),
+        |settings| show_switch(settings.console).to_owned(),
+    ),
+    Setting::new(
         "NODE_ENV",
         "node-env",
         "NAME",

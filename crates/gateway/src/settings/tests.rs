@@ -37,7 +37,7 @@ fn defaults_are_those_of_the_contract() {
     assert_eq!(settings.data_dir, PathBuf::from("./data"));
     assert_eq!(settings.notification_days, 90);
     assert_eq!(settings.presence, Scope::All);
-    assert!(settings.origins == Origins::default() && !settings.shows_details());
+    assert!(settings.origins == Origins::default() && !settings.shows_details() && !settings.console);
     assert!(settings.limits.enabled && !settings.auth.require_exp);
     let limits = settings.limits;
     assert_eq!((limits.message_burst.get(), limits.message_rate.get()), (200, 20));
@@ -453,7 +453,7 @@ fn development_is_loopback_with_a_secret_that_outlives_a_restart() {
     let first = Settings::load(&dev, &environment).unwrap();
     let second = Settings::load(&dev, &environment).unwrap();
 
-    assert!(first.dev && first.bind.is_loopback());
+    assert!(first.dev && first.console && first.bind.is_loopback());
     let secret = |settings: &Settings| settings.auth.secret.clone().unwrap().expose_secret().to_owned();
     assert_eq!(secret(&first), secret(&second));
 }
