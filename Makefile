@@ -10,7 +10,7 @@ CARGO_DENY_VERSION := 0.20.2
 NODE_TESTS := crates/testkit/node
 SHELL_SCRIPTS := $(wildcard scripts/*) .ci/run $(addprefix deploy/dev/,common.bash program redis redis-cluster mongodb cluster ferretdb/build ferretdb/postgresql)
 
-.PHONY: help setup run cluster build openapi test check fmt fmt-check clippy doc deny scripts-check conformance k6 measure bench-cluster reference clean
+.PHONY: help setup run cluster build openapi test check fmt fmt-check clippy doc deny scripts-check conformance k6 measure screenshots bench-cluster reference clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,7 +60,7 @@ deny: ## Check licences, sources and bans of the dependencies
 scripts-check:
 	@for script in $(SHELL_SCRIPTS); do bash -n "$$script" || exit 1; done
 	@for script in loadtest/*.js; do node --check --input-type=module - < "$$script" || exit 1; done
-	@for script in $(NODE_TESTS)/*.js $(NODE_TESTS)/cluster/*.js $(NODE_TESTS)/three-nodes/*.js loadtest/peers/*.mjs; do node --check "$$script" || exit 1; done
+	@for script in $(NODE_TESTS)/*.js $(NODE_TESTS)/cluster/*.js $(NODE_TESTS)/three-nodes/*.js crates/gateway/console/*.js crates/gateway/console/views/*.js loadtest/peers/*.mjs; do node --check "$$script" || exit 1; done
 
 conformance: ## Run the official protocol suites: SUITES=<checkout of socketio/socket.io>
 	@scripts/conformance "$(SUITES)"
@@ -71,6 +71,12 @@ k6: ## Run loadtest/smoke.js against a running node: K6_URL=..., JWT_SECRET=... 
 measure: build ## First figures of one node, by a client on the same machine (loadtest/measure.js)
 	@scripts/setup
 	ulimit -n 10000; node loadtest/measure.js target/release/carillon
+
+screenshots: ## Make the pictures of the README anew (docs/images)
+	@scripts/setup
+	cargo build --locked --bin carillon
+	chromium=$$(deploy/dev/program chromium) && CARILLON_TEST_CHROMIUM=$$chromium CARILLON_BIN=$${CARGO_TARGET_DIR:-$(CURDIR)/target}/debug/carillon \
+	  node $(NODE_TESTS)/screenshots.js docs/images
 
 bench-cluster: build ## Figures of a cluster on this machine, socketioxide and Node beside it in the same run (docs/benchmarks.md)
 	@scripts/setup
