@@ -200,7 +200,7 @@ export class Client {
   refresh() {
     if (!this.#wire.isConnected) return;
     this.#loadList();
-    this.inbox.load();
+    this.#loadInbox();
   }
 
   #status(status) {
@@ -231,11 +231,17 @@ export class Client {
       if (open?.state === "loaded") this.#history.catchUp(open, { again: !recovered });
       else if (open) this.load(open);
       if (recovered && this.listState === "loaded") return;
-      await Promise.all([this.#loadPeople(), this.#loadList(), this.inbox.load()]);
+      await Promise.all([this.#loadPeople(), this.#loadList(), this.#loadInbox()]);
     } catch (error) {
       // With the next connection again.
       if (error.code !== "offline") console.warn(error);
     }
+  }
+
+  async #loadInbox() {
+    await this.inbox.load();
+    // It may tell of messages that were read before it came.
+    if (this.#isAttending) this.#readOpen();
   }
 
   async #loadPeople() {

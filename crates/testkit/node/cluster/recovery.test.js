@@ -240,7 +240,13 @@ describe("from a node that alone was cut off from Redis", () => {
       await way.cut();
       await isUp(0);
       await alice.join(chatOf(...users));
-      await run({ node, alice, bob, users, heal: () => way.mend().then(() => isUp(1)) });
+      const heal = async () => {
+        await way.mend();
+        await isUp(1);
+        // Until it is sure that nothing is missing, nobody gets a place to be recovered from.
+        await eventually(async () => (await node.metric("carillon_catching_up")) === 0, { what: "the end of catching up" });
+      };
+      await run({ node, alice, bob, users, heal });
     } finally {
       node.closeClients();
       await node.stop("SIGKILL");

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use super::*;
 use crate::http::{openapi, rest};
 
-/// Every route, as alice may call it in a chat with bob.
+/// Every route, as alice may call it in a chat with bob. The notification is that of the first message: [`NOW`] in seconds, and
+/// the second id.
 const OWN: [(&str, &str); 11] = [
     ("GET", "/api/chat/messages/alice_bob"),
     ("GET", "/api/chat/chatbox/alice/bob"),
@@ -16,10 +17,10 @@ const OWN: [(&str, &str); 11] = [
     ("GET", "/api/notifications/user/alice/stats"),
     (
         "PATCH",
-        "/api/notifications/read/alice_bob/000000000000000000000001",
+        "/api/notifications/read/alice_bob/6ab13b800000000000000001",
     ),
     ("PATCH", "/api/notifications/read-all/alice_bob/alice"),
-    ("DELETE", "/api/notifications/alice_bob/000000000000000000000001"),
+    ("DELETE", "/api/notifications/alice_bob/6ab13b800000000000000001"),
     ("DELETE", "/api/notifications/cleanup"),
 ];
 
