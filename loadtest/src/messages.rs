@@ -1,304 +1,319 @@
-//! Durable messages: at a fixed rate (what users feel), and as fast as they are acknowledged (what the system bears).
+//! Durable messages: at a fixed rate (what users feel), and as fast as they are confirmed (what the system bears).
 //!
-//! Latency counts from the time at which a message was due, so a server that stalls the sender cannot hide it.
+//! Latency counts from the time at which a message was due, so a server that stalls the sender cannot hide it. A socket's
+//! messages are confirmed in the order in which it sent them, by `messageSent`. No JSON is parsed.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+mod ledger;
 
-use anyhow::Context as _;
-use hdrhistogram::Histogram;
-use serde_json::{Value, json};
+use std::{cell::RefCell, collections::VecDeque, rc::Rc, time::Duration};
+
+use anyhow::{Context as _, ensure};
+use clap::Args;
 use tokio::{
-    sync::{Mutex, oneshot},
-    task::JoinSet,
+    sync::{Mutex, Notify},
+    task::{JoinSet, LocalSet},
     time::Instant,
 };
 
+use self::ledger::Ledger;
 use crate::{
-    Target, client,
-    client::{Client, PING, PONG, Receiver, Sender},
-    cpu::Meter,
-    token,
+    Target,
+    client::Client,
+    dialect::{Dialect, after},
+    figures::{Figures, Latencies},
+    process::Meter,
+    steady::Span,
+    websocket::{Reader, Writer},
 };
 
 /// How long after the last message stragglers are waited for.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// Latencies are counted in microseconds, up to a minute.
-const LONGEST_MICROS: u64 = 60_000_000;
+/// How often it is looked whether they are there.
+const LOOK: Duration = Duration::from_millis(10);
+/// Before a sender in a closed loop sends again after a refusal.
+const BACK_OFF: Duration = Duration::from_millis(100);
 
-/// What one sender and its reader have seen.
-#[derive(Debug)]
-struct Seen {
-    acknowledged: u64,
-    refused: u64,
-    received: u64,
-    doubled: u64,
-    out_of_order: u64,
-    last_seq: u64,
-    next: u64,
-    to_reader: Histogram<u64>,
-    to_sender: Histogram<u64>,
-}
-
-impl Seen {
-    fn new() -> anyhow::Result<Self> {
-        Ok(Self {
-            acknowledged: 0,
-            refused: 0,
-            received: 0,
-            doubled: 0,
-            out_of_order: 0,
-            last_seq: 0,
-            next: 0,
-            to_reader: Histogram::new_with_max(LONGEST_MICROS, 3)?,
-            to_sender: Histogram::new_with_max(LONGEST_MICROS, 3)?,
-        })
-    }
-}
-
-/// One direction of a pair.
-struct Lane {
-    seen: Mutex<Seen>,
-    /// When each message was due, by its number.
-    due: Mutex<Vec<Instant>>,
-    acks: Mutex<HashMap<u64, oneshot::Sender<bool>>>,
+/// Who sends.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Senders {
+    /// How many send: each in a chat of its own with one reader.
+    #[arg(long, default_value_t = 100)]
+    pairs: usize,
+    /// `SENDER,READER`: instead, that many sockets of one sender, all in one chat with one reader.
+    #[arg(long)]
+    one_chat: Option<String>,
 }
 
 /// Sends at a fixed rate and prints latencies and faults.
-pub(crate) async fn open_loop(target: &Target, rate: u32) -> anyhow::Result<()> {
+pub(crate) async fn open_loop(target: &Target, senders: &Senders, rate: u32) -> anyhow::Result<()> {
     let period = Duration::from_secs(1) / rate.max(1);
-    run(target, "messages", Some(period)).await
+    run(target, senders, "messages", Some(period)).await
 }
 
-/// Sends each message when the one before is acknowledged and prints how many there were.
-pub(crate) async fn closed_loop(target: &Target) -> anyhow::Result<()> {
-    run(target, "closed loop", None).await
+/// Sends each message when the one before is confirmed and prints how many there were.
+pub(crate) async fn closed_loop(target: &Target, senders: &Senders) -> anyhow::Result<()> {
+    run(target, senders, "closed", None).await
 }
 
-async fn run(target: &Target, name: &str, period: Option<Duration>) -> anyhow::Result<()> {
-    let run_id: u32 = rand::random();
-    let (mut lanes, mut senders) = (Vec::new(), Vec::new());
-    let mut readers = JoinSet::new();
-    for number in 0..target.pairs {
-        let lane = Arc::new(Lane {
-            seen: Mutex::new(Seen::new()?),
-            due: Mutex::default(),
-            acks: Mutex::default(),
-        });
-        let (one, other) = (format!("m{run_id}x{number}a"), format!("m{run_id}x{number}b"));
-        let chatbox_id = format!("{one}_{other}");
-        let writer = client::connect(target.node(number)?, &token::mint(&one, &target.secret)?).await?;
-        let mut reader =
-            client::connect(target.node(number + 1)?, &token::mint(&other, &target.secret)?).await?;
-        reader.join(&chatbox_id).await?;
-        let Client {
-            sender,
-            receiver: acks,
-        } = writer;
-        let sender = Arc::new(Mutex::new(sender));
-        readers.spawn(read_messages(reader, Arc::clone(&lane)));
-        readers.spawn(read_acks(acks, Arc::clone(&sender), Arc::clone(&lane)));
-        senders.push((sender, other, Arc::clone(&lane)));
-        lanes.push(lane);
-    }
-    let meter = Meter::start(&target.processes)?;
-    let started = Instant::now();
-    let end = started + Duration::from_secs(target.seconds);
-    let mut sending = JoinSet::new();
-    for (at, (sender, receiver, lane)) in senders.into_iter().enumerate() {
-        // The pairs are spread over the period.
-        let offset = period.unwrap_or_default() * u32::try_from(at)? / u32::try_from(target.pairs.max(1))?;
-        sending.spawn(send(sender, receiver, lane, started + offset, period, end));
-    }
-    let mut sent = 0;
-    // The senders' halves are kept: a client that closes is no longer waited for.
-    let mut kept = Vec::new();
-    while let Some(done) = sending.join_next().await {
-        let (sender, count) = done??;
-        kept.push(sender);
-        sent += count;
-    }
-    let elapsed = started.elapsed().as_secs_f64();
-    wait_for_stragglers(&lanes, sent).await;
-    report(name, &lanes, sent, elapsed, &meter).await
-}
-
-async fn send(
-    sender: Arc<Mutex<Sender>>,
-    receiver: String,
-    lane: Arc<Lane>,
-    first: Instant,
-    period: Option<Duration>,
-    end: Instant,
-) -> anyhow::Result<(Arc<Mutex<Sender>>, u64)> {
-    let mut number = 0_u64;
-    let mut due = first;
-    while due < end {
-        tokio::time::sleep_until(due).await;
-        lane.due.lock().await.push(due);
-        let payload = json!({
-            "receiverId": receiver, "message": number.to_string(), "senderName": "a", "receiverName": "b",
-        });
-        let (answered, answer) = oneshot::channel();
-        lane.acks.lock().await.insert(number, answered);
-        sender
-            .lock()
-            .await
-            .emit("sendMessage", &payload, Some(number))
-            .await?;
-        number += 1;
-        due = match period {
-            Some(period) => due + period,
-            None => {
-                if !answer.await.context("the connection has gone")? {
-                    // Refused: not at once again.
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                }
-                Instant::now()
-            }
-        };
-    }
-    Ok((sender, number))
-}
-
-async fn read_acks(
-    mut receiver: Receiver,
-    ponger: Arc<Mutex<Sender>>,
-    lane: Arc<Lane>,
-) -> anyhow::Result<()> {
-    loop {
-        let packet = receiver.next().await?;
-        if packet == PING {
-            ponger.lock().await.send(PONG.to_owned()).await?;
-        }
-        let Some(ack) = packet.strip_prefix("43") else {
-            continue;
-        };
-        let digits = ack.find('[').context("an ack without arguments")?;
-        let (id, body) = ack.split_at(digits);
-        let number: u64 = id.parse()?;
-        let stored = body.contains("\"seq\"");
-        let due = lane.due.lock().await.get(usize::try_from(number)?).copied();
-        {
-            let mut seen = lane.seen.lock().await;
-            if stored {
-                seen.acknowledged += 1;
-                if let Some(due) = due {
-                    seen.to_sender.saturating_record(micros(due.elapsed()));
-                }
-            } else {
-                seen.refused += 1;
-            }
-        }
-        if let Some(waiting) = lane.acks.lock().await.remove(&number) {
-            let _gone = waiting.send(stored);
-        }
-    }
-}
-
-async fn read_messages(reader: Client, lane: Arc<Lane>) -> anyhow::Result<()> {
-    let Client {
-        sender: mut ponger,
-        mut receiver,
-    } = reader;
-    loop {
-        let packet = receiver.next().await?;
-        if packet == PING {
-            ponger.send(PONG.to_owned()).await?;
-            continue;
-        }
-        let Some(event) = packet
-            .strip_prefix("42")
-            .filter(|event| event.starts_with("[\"receiveMessage\""))
-        else {
-            continue;
-        };
-        let event: Value = serde_json::from_str(event)?;
-        let message = event.get(1).context("no payload")?;
-        let number: u64 = message
-            .get("message")
-            .and_then(Value::as_str)
-            .context("no text")?
-            .parse()?;
-        let seq = message.get("seq").and_then(Value::as_u64).context("no seq")?;
-        let due = lane.due.lock().await.get(usize::try_from(number)?).copied();
-        let mut seen = lane.seen.lock().await;
-        seen.received += 1;
-        seen.doubled += u64::from(seq == seen.last_seq);
-        seen.out_of_order += u64::from(seq < seen.last_seq || number < seen.next);
-        seen.last_seq = seen.last_seq.max(seq);
-        seen.next = seen.next.max(number + 1);
-        if let Some(due) = due {
-            seen.to_reader.saturating_record(micros(due.elapsed()));
-        }
-    }
-}
-
-async fn wait_for_stragglers(lanes: &[Arc<Lane>], sent: u64) {
-    let until = Instant::now() + PATIENCE;
-    while Instant::now() < until {
-        let (mut settled, mut received) = (0, 0);
-        for lane in lanes {
-            let seen = lane.seen.lock().await;
-            settled += seen.acknowledged + seen.refused;
-            received += seen.received + seen.refused;
-        }
-        if settled >= sent && received >= sent {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
-
-async fn report(
-    name: &str,
-    lanes: &[Arc<Lane>],
-    sent: u64,
-    elapsed: f64,
-    meter: &Meter,
-) -> anyhow::Result<()> {
-    let mut all = Seen::new()?;
-    for lane in lanes {
-        let seen = lane.seen.lock().await;
-        all.acknowledged += seen.acknowledged;
-        all.refused += seen.refused;
-        all.received += seen.received;
-        all.doubled += seen.doubled;
-        all.out_of_order += seen.out_of_order;
-        all.to_reader.add(&seen.to_reader)?;
-        all.to_sender.add(&seen.to_sender)?;
-    }
-    let lost = all.acknowledged.saturating_sub(all.received);
-    #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
-    let rate = all.acknowledged as f64 / elapsed;
-    println!(
-        "{name}: {rate:.0} durable messages/s, {sent} sent, {} acknowledged, {} refused, {lost} lost, {} doubled, {} out of \
-         order; receiveMessage {}; ack {}; {}",
-        all.acknowledged,
-        all.refused,
-        all.doubled,
-        all.out_of_order,
-        percentiles(&all.to_reader),
-        percentiles(&all.to_sender),
-        meter.per(all.acknowledged)?
+async fn run(target: &Target, senders: &Senders, name: &str, period: Option<Duration>) -> anyhow::Result<()> {
+    ensure!(
+        target.dialect == Dialect::Socketio,
+        "only Carillon keeps messages"
     );
-    anyhow::ensure!(
-        lost + all.doubled + all.out_of_order == 0,
+    let run = Rc::new(Run {
+        ledger: RefCell::new(Ledger::new(senders.pairs)),
+        to_sender: RefCell::new(Latencies::new()?),
+        to_reader: RefCell::new(Latencies::new()?),
+    });
+    let (mut writers, mut readers) = (Vec::new(), Vec::new());
+    for chat in chats(senders)? {
+        let number = writers.len();
+        let mut reader = target.connect(number + 1, &chat.reader).await?;
+        reader.join(&chat.chatbox_id()).await?;
+        readers.push(reader);
+        for _ in 0..chat.sockets {
+            let client = target.connect(writers.len(), &chat.sender).await?;
+            writers.push((client, chat.reader.clone()));
+        }
+    }
+    let (local, mut tasks) = (LocalSet::new(), JoinSet::new());
+    for reader in readers {
+        tasks.spawn_local_on(Rc::clone(&run).read(reader), &local);
+    }
+    let span = Span::new(target.seconds);
+    for (number, (client, receiver)) in writers.into_iter().enumerate() {
+        let sender = Rc::new(Sender {
+            run: Rc::clone(&run),
+            number,
+            receiver,
+            writer: Mutex::new(client.writer),
+            unconfirmed: RefCell::default(),
+            answered: Notify::new(),
+        });
+        tasks.spawn_local_on(Rc::clone(&sender).read(client.reader), &local);
+        match period {
+            Some(period) => {
+                // The senders are spread over the period.
+                let offset = period * u32::try_from(number)? / u32::try_from(senders.pairs.max(1))?;
+                tasks.spawn_local_on(sender.send_each(period, offset, span), &local);
+            }
+            None => _ = tasks.spawn_local_on(sender.send_in_turn(span), &local),
+        }
+    }
+    let mut figures = Figures::default();
+    local
+        .run_until(async {
+            tokio::select! {
+                done = run.measure(target, span, &mut figures) => done,
+                error = broken_off(&mut tasks) => error,
+            }
+        })
+        .await?;
+    figures.publish(&target.output, name)?;
+    ensure!(
+        run.ledger.borrow().faults() == 0,
         "messages were lost, doubled or out of order"
     );
     Ok(())
 }
 
-fn percentiles(latency: &Histogram<u64>) -> String {
-    #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
-    let at = |quantile| latency.value_at_quantile(quantile) as f64 / 1_000.0;
-    format!(
-        "p50 {:.1} ms, p99 {:.1} ms, max {:.1} ms",
-        at(0.5),
-        at(0.99),
-        at(1.0)
-    )
+/// Senders end with the span; a reader's end is the connection's.
+async fn broken_off(tasks: &mut JoinSet<anyhow::Result<()>>) -> anyhow::Result<()> {
+    while let Some(ended) = tasks.join_next().await {
+        ended?.context("a connection ended early")?;
+    }
+    std::future::pending().await
 }
 
-fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(LONGEST_MICROS)
+struct Chat {
+    sender: String,
+    reader: String,
+    sockets: usize,
+}
+
+impl Chat {
+    fn chatbox_id(&self) -> String {
+        let (one, other) = (&self.sender, &self.reader);
+        if one < other {
+            format!("{one}_{other}")
+        } else {
+            format!("{other}_{one}")
+        }
+    }
+}
+
+/// New chats of this run alone, or the one that is named.
+fn chats(senders: &Senders) -> anyhow::Result<Vec<Chat>> {
+    if let Some(users) = &senders.one_chat {
+        let (sender, reader) = users.split_once(',').context("--one-chat is SENDER,READER")?;
+        return Ok(vec![Chat {
+            sender: sender.to_owned(),
+            reader: reader.to_owned(),
+            sockets: senders.pairs,
+        }]);
+    }
+    let run: u32 = rand::random();
+    let chat = |number| Chat {
+        sender: format!("m{run}x{number}a"),
+        reader: format!("m{run}x{number}b"),
+        sockets: 1,
+    };
+    Ok((0..senders.pairs).map(chat).collect())
+}
+
+struct Run {
+    ledger: RefCell<Ledger>,
+    to_sender: RefCell<Latencies>,
+    to_reader: RefCell<Latencies>,
+}
+
+impl Run {
+    async fn measure(&self, target: &Target, span: Span, figures: &mut Figures) -> anyhow::Result<()> {
+        tokio::time::sleep_until(span.from).await;
+        let before = self.ledger.borrow().stored();
+        let meter = Meter::start(&target.processes)?;
+        tokio::time::sleep_until(span.until).await;
+        meter.read(self.ledger.borrow().stored() - before, figures)?;
+        let patience = Instant::now() + PATIENCE;
+        while !self.ledger.borrow().is_settled() && Instant::now() < patience {
+            tokio::time::sleep(LOOK).await;
+        }
+        self.to_sender.borrow().read("", figures);
+        self.to_reader.borrow().read("reader_", figures);
+        self.ledger.borrow().read(figures);
+        Ok(())
+    }
+
+    /// What a chat's reader gets.
+    async fn read(self: Rc<Self>, client: Client) -> anyhow::Result<()> {
+        let Client {
+            mut reader,
+            mut writer,
+            dialect,
+        } = client;
+        let mut order = ledger::Order::default();
+        loop {
+            while let Some(packet) = reader.pop()? {
+                if packet.starts_with(b"42[\"receiveMessage\"") {
+                    let received = Received::parse(packet).context("an unknown form of receiveMessage")?;
+                    let mut ledger = self.ledger.borrow_mut();
+                    let due = ledger.received(received.sender, received.number, received.seq, &mut order)?;
+                    self.to_reader.borrow_mut().record(due);
+                } else if let Some(pong) = dialect.pong(packet) {
+                    writer.send(pong).await?;
+                }
+            }
+            reader.read().await?;
+        }
+    }
+}
+
+struct Sender {
+    run: Rc<Run>,
+    number: usize,
+    receiver: String,
+    writer: Mutex<Writer>,
+    /// When each message was due that is not yet answered, in their order.
+    unconfirmed: RefCell<VecDeque<Instant>>,
+    answered: Notify,
+}
+
+impl Sender {
+    async fn send_each(self: Rc<Self>, period: Duration, offset: Duration, span: Span) -> anyhow::Result<()> {
+        let mut due = span.start + offset;
+        while due < span.until {
+            tokio::time::sleep_until(due).await;
+            self.send(due).await?;
+            due += period;
+        }
+        Ok(())
+    }
+
+    async fn send_in_turn(self: Rc<Self>, span: Span) -> anyhow::Result<()> {
+        while Instant::now() < span.until {
+            let refused = self.run.ledger.borrow().refused_of(self.number);
+            self.send(Instant::now()).await?;
+            self.answered.notified().await;
+            if self.run.ledger.borrow().refused_of(self.number) > refused {
+                tokio::time::sleep(BACK_OFF).await;
+            }
+        }
+        Ok(())
+    }
+
+    async fn send(&self, due: Instant) -> anyhow::Result<()> {
+        let number = self.run.ledger.borrow_mut().sent(self.number, due);
+        self.unconfirmed.borrow_mut().push_back(due);
+        let event = format!(
+            "42[\"sendMessage\",{{\"receiverId\":\"{}\",\"message\":\"{}.{number}\",\"senderName\":\"a\",\"receiverName\":\"b\"}}]",
+            self.receiver, self.number
+        );
+        self.writer.lock().await.send(&event).await
+    }
+
+    /// What the sender gets.
+    async fn read(self: Rc<Self>, mut reader: Reader) -> anyhow::Result<()> {
+        loop {
+            while let Some(packet) = reader.pop()? {
+                let is_stored = packet.starts_with(b"42[\"messageSent\"");
+                if is_stored || packet.starts_with(b"42[\"error\"") {
+                    let due = self.unconfirmed.borrow_mut().pop_front();
+                    let due = due.context("more answers than messages")?;
+                    let seq = after(packet, b"\"seq\":").and_then(leading_number);
+                    self.run.ledger.borrow_mut().answered(self.number, seq)?;
+                    if is_stored {
+                        self.run.to_sender.borrow_mut().record(due);
+                    }
+                    self.answered.notify_one();
+                } else if let Some(pong) = Dialect::Socketio.pong(packet) {
+                    self.writer.lock().await.send(pong).await?;
+                }
+            }
+            reader.read().await?;
+        }
+    }
+}
+
+/// What tells one message from all others: `"message":"SENDER.NUMBER"` and `"seq":SEQ` of its packet.
+#[derive(Debug, PartialEq, Eq)]
+struct Received {
+    sender: usize,
+    number: usize,
+    seq: u64,
+}
+
+impl Received {
+    fn parse(packet: &[u8]) -> Option<Self> {
+        let text = after(packet, b"\"message\":\"")?;
+        Some(Self {
+            sender: usize::try_from(leading_number(text)?).ok()?,
+            number: usize::try_from(leading_number(after(text, b".")?)?).ok()?,
+            seq: leading_number(after(packet, b"\"seq\":")?)?,
+        })
+    }
+}
+
+fn leading_number(text: &[u8]) -> Option<u64> {
+    let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    std::str::from_utf8(text.get(..digits)?).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_known_by_its_text_and_seq_in_any_order_of_keys() {
+        let packet = br#"42["receiveMessage",{"messageId":"6","seq":12,"message":"3.45","senderName":"a"}]"#;
+        let known = Received {
+            sender: 3,
+            number: 45,
+            seq: 12,
+        };
+        assert_eq!(Received::parse(packet), Some(known));
+        assert_eq!(
+            Received::parse(br#"42["receiveMessage",{"message":"3.45"}]"#),
+            None
+        );
+    }
 }

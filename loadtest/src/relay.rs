@@ -1,157 +1,234 @@
-//! Relayed events at saturation: one of a pair types, the other is shown it.
+//! Relayed events: one of a pair types, the other is shown it.
+//!
+//! For latency a reader's n-th signal is its writer's n-th. Where one is lost the later ones of that pair only seem slower.
 
 use std::{
+    cell::{Cell, RefCell},
+    collections::VecDeque,
     rc::Rc,
-    sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
 
 use tokio::{
-    sync::{Mutex, Semaphore},
-    task::LocalSet,
+    sync::{Mutex, Notify},
+    task::{JoinSet, LocalSet},
     time::Instant,
 };
 
 use crate::{
     Target,
-    client::{self, Client, PING, PONG},
-    cpu::Meter,
-    token,
+    client::Client,
+    dialect::Dialect,
+    figures::{Figures, Latencies},
+    sequence::{Sequence, signal},
+    steady::{self, Pace, Span, Tally},
+    websocket::{Reader, Writer, encode},
 };
 
-/// After this long without a signal those under way count as lost.
+/// After this long without a signal those under way no longer count against the window. They are lost unless they come.
 const SILENCE: Duration = Duration::from_secs(3);
 
-/// What the pairs have seen.
-#[derive(Debug, Default)]
-struct Tally {
-    sent: AtomicU64,
-    delivered: AtomicU64,
-    lost: AtomicU64,
-    out_of_order: AtomicU64,
-}
-
-/// Runs the pairs and prints what a delivery cost.
-pub(crate) async fn run(target: &Target, window: u32) -> anyhow::Result<()> {
+/// Runs the pairs and prints what a delivery cost and, at a fixed rate, how long it took.
+pub(crate) async fn run(target: &Target, pace: Pace, pairs: usize) -> anyhow::Result<()> {
+    let mut connected = Vec::new();
+    for number in 0..pairs {
+        connected.push(Sockets::connect(target, number).await?);
+    }
+    let (local, mut tasks) = (LocalSet::new(), JoinSet::new());
     let tally = Rc::new(Tally::default());
-    let mut pairs = Vec::new();
-    for number in 0..target.pairs {
-        pairs.push(Pair::connect(target, number).await?);
-    }
-    let local = LocalSet::new();
-    for pair in pairs {
-        pair.start(&local, window, &tally);
-    }
-    let measure = async {
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        let meter = Meter::start(&target.processes)?;
-        let (before, started) = (tally.delivered.load(Ordering::Relaxed), Instant::now());
-        tokio::time::sleep(Duration::from_secs(target.seconds)).await;
-        let delivered = tally.delivered.load(Ordering::Relaxed) - before;
-        let elapsed = started.elapsed().as_secs_f64();
-        #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
-        let rate = delivered as f64 / elapsed;
-        println!(
-            "relay: {rate:.0} deliveries/s, {} lost, {} out of order; {}",
-            tally.lost.load(Ordering::Relaxed),
-            tally.out_of_order.load(Ordering::Relaxed),
-            meter.per(delivered)?
+    let latencies = Rc::new(RefCell::new(Latencies::new()?));
+    let span = Span::new(target.seconds);
+    for (number, sockets) in connected.into_iter().enumerate() {
+        let run = Rc::new(Pair {
+            span,
+            dialect: target.dialect,
+            tally: Rc::clone(&tally),
+            latencies: Rc::clone(&latencies),
+            under_way: Cell::new(0),
+            due: RefCell::default(),
+            arrived: Notify::new(),
+        });
+        let writer = Rc::new(Mutex::new(sockets.typist.writer));
+        let pings = (sockets.typist.reader, Rc::clone(&writer));
+        let dialect = target.dialect;
+        tasks.spawn_local_on(
+            async move { Client::answer_pings(dialect, pings.0, &pings.1).await },
+            &local,
         );
-        anyhow::Ok(())
+        tasks.spawn_local_on(Rc::clone(&run).read(sockets.reader), &local);
+        let signals = sockets.signals;
+        match pace {
+            Pace::Window { window, burst } => {
+                tasks.spawn_local_on(run.type_within(window, burst, writer, signals), &local);
+            }
+            Pace::Period(period) => {
+                // The pairs are spread over the period.
+                let offset = period * u32::try_from(number)? / u32::try_from(pairs)?;
+                tasks.spawn_local_on(run.type_each(period, offset, writer, signals), &local);
+            }
+        }
+    }
+    let mut figures = Figures::default();
+    steady::measure(local, tasks, span, &target.processes, &tally, &mut figures).await?;
+    let name = match pace {
+        Pace::Window { .. } => "relay",
+        Pace::Period(_) => {
+            latencies.borrow().read("", &mut figures);
+            "relay-rate"
+        }
     };
-    local.run_until(measure).await
+    figures.publish(&target.output, name)
 }
 
-struct Pair {
-    chatbox_id: String,
+/// The two of a pair, connected and, the reader, in the room.
+struct Sockets {
     typist: Client,
     reader: Client,
+    signals: Signals,
 }
 
-impl Pair {
+/// Frames: on and off.
+pub(crate) struct Signals([Vec<u8>; 2]);
+
+impl Signals {
+    pub(crate) fn new(dialect: Dialect, user: &str, chatbox_id: &str) -> Self {
+        Self([true, false].map(|is_typing| {
+            let mut frame = Vec::new();
+            encode(&dialect.typing(user, chatbox_id, is_typing), &mut frame);
+            frame
+        }))
+    }
+
+    /// The frames from the `sent`-th on.
+    pub(crate) fn from(&self, sent: u64, count: u64, frames: &mut Vec<u8>) {
+        frames.clear();
+        for number in sent..sent + count {
+            let [on, off] = &self.0;
+            frames.extend_from_slice(if signal(number) { on } else { off });
+        }
+    }
+}
+
+impl Sockets {
     async fn connect(target: &Target, number: usize) -> anyhow::Result<Self> {
         // Sorted as chat ids are: `…a` before `…b`.
         let (one, other) = (format!("p{number}a"), format!("p{number}b"));
         let chatbox_id = format!("{one}_{other}");
-        let typist = client::connect(target.node(number)?, &token::mint(&one, &target.secret)?).await?;
-        let mut reader =
-            client::connect(target.node(number + 1)?, &token::mint(&other, &target.secret)?).await?;
+        let typist = target.connect(number, &one).await?;
+        let mut reader = target.connect(number + 1, &other).await?;
         reader.join(&chatbox_id).await?;
         Ok(Self {
-            chatbox_id,
             typist,
             reader,
+            signals: Signals::new(target.dialect, &one, &chatbox_id),
         })
     }
+}
 
-    fn start(self, local: &LocalSet, window: u32, tally: &Rc<Tally>) {
-        let credits = Rc::new(Semaphore::new(usize::try_from(window).unwrap_or(1)));
+struct Pair {
+    span: Span,
+    dialect: Dialect,
+    tally: Rc<Tally>,
+    latencies: Rc<RefCell<Latencies>>,
+    under_way: Cell<u64>,
+    due: RefCell<VecDeque<Instant>>,
+    arrived: Notify,
+}
+
+impl Pair {
+    /// As much as arrived since, a burst in each write.
+    async fn type_within(
+        self: Rc<Self>,
+        window: u64,
+        burst: u64,
+        writer: Rc<Mutex<Writer>>,
+        signals: Signals,
+    ) -> anyhow::Result<()> {
+        let (mut sent, mut frames) = (0, Vec::new());
+        while Instant::now() < self.span.until {
+            let free = window.saturating_sub(self.under_way.get());
+            if free < burst {
+                if tokio::time::timeout(SILENCE, self.arrived.notified())
+                    .await
+                    .is_err()
+                {
+                    self.under_way.set(0);
+                }
+                continue;
+            }
+            signals.from(sent, burst, &mut frames);
+            sent += burst;
+            self.under_way.set(self.under_way.get() + burst);
+            Tally::add(&self.tally.expected, burst);
+            writer.lock().await.write(&frames).await?;
+        }
+        Ok(())
+    }
+
+    async fn type_each(
+        self: Rc<Self>,
+        period: Duration,
+        offset: Duration,
+        writer: Rc<Mutex<Writer>>,
+        signals: Signals,
+    ) -> anyhow::Result<()> {
+        let (mut sent, mut frame) = (0, Vec::new());
+        let mut due = self.span.start + offset;
+        while due < self.span.until {
+            tokio::time::sleep_until(due).await;
+            self.due.borrow_mut().push_back(due);
+            signals.from(sent, 1, &mut frame);
+            sent += 1;
+            Tally::add(&self.tally.expected, 1);
+            writer.lock().await.write(&frame).await?;
+            due += period;
+        }
+        Ok(())
+    }
+
+    async fn read(self: Rc<Self>, client: Client) -> anyhow::Result<()> {
         let Client {
-            sender,
-            receiver: mut pings,
-        } = self.typist;
-        let Client {
-            sender: mut ponger,
-            mut receiver,
-        } = self.reader;
-        let sender = Rc::new(Mutex::new(sender));
-        let signal = |is_typing: bool| {
-            format!(
-                "42[\"typing\",{{\"chatboxId\":\"{}\",\"isTyping\":{is_typing}}}]",
-                self.chatbox_id
-            )
-        };
-        let signals = [signal(true), signal(false)];
-        let (credit, sent, typist) = (Rc::clone(&credits), Rc::clone(tally), Rc::clone(&sender));
-        local.spawn_local(async move {
-            for text in signals.iter().cycle() {
-                let Ok(permit) = credit.acquire().await else {
-                    return;
-                };
-                permit.forget();
-                sent.sent.fetch_add(1, Ordering::Relaxed);
-                if typist.lock().await.send(text.clone()).await.is_err() {
-                    return;
-                }
+            mut reader,
+            mut writer,
+            ..
+        } = client;
+        let mut sequence = Sequence::default();
+        loop {
+            let arrived = self.take(&mut reader, &mut sequence, &mut writer).await?;
+            if arrived > 0 {
+                Tally::add(&self.tally.arrived, arrived);
+                self.under_way.set(self.under_way.get().saturating_sub(arrived));
+                self.arrived.notify_one();
             }
-        });
-        local.spawn_local(async move {
-            while let Ok(packet) = pings.next().await {
-                if packet == PING && sender.lock().await.send(PONG.to_owned()).await.is_err() {
-                    return;
+            reader.read().await?;
+        }
+    }
+
+    /// What was read: how many signals there were.
+    async fn take(
+        &self,
+        reader: &mut Reader,
+        sequence: &mut Sequence,
+        writer: &mut Writer,
+    ) -> anyhow::Result<u64> {
+        let mut arrived = 0;
+        while let Some(packet) = reader.pop()? {
+            let Some(is_typing) = self.dialect.typing_shown(packet) else {
+                if let Some(pong) = self.dialect.pong(packet) {
+                    writer.send(pong).await?;
                 }
+                continue;
+            };
+            arrived += 1;
+            if let Some(fault) = sequence.push(is_typing) {
+                self.tally.fault(fault);
             }
-        });
-        let tally = Rc::clone(tally);
-        local.spawn_local(async move {
-            let mut expected = true;
-            loop {
-                let Ok(packet) = tokio::time::timeout(SILENCE, receiver.next()).await else {
-                    let missing = usize::try_from(window).unwrap_or(1) - credits.available_permits();
-                    tally
-                        .lost
-                        .fetch_add(u64::try_from(missing).unwrap_or(0), Ordering::Relaxed);
-                    credits.add_permits(missing);
-                    continue;
-                };
-                let Ok(packet) = packet else { return };
-                if packet == PING {
-                    if ponger.send(PONG.to_owned()).await.is_err() {
-                        return;
-                    }
-                    continue;
-                }
-                if !packet.starts_with("42[\"userTyping\"") {
-                    continue;
-                }
-                tally.delivered.fetch_add(1, Ordering::Relaxed);
-                let is_typing = packet.contains("\"isTyping\":true");
-                if is_typing != expected {
-                    tally.out_of_order.fetch_add(1, Ordering::Relaxed);
-                }
-                expected = !is_typing;
-                credits.add_permits(1);
+            if let Some(due) = self.due.borrow_mut().pop_front()
+                && due >= self.span.from
+            {
+                self.latencies.borrow_mut().record(due);
             }
-        });
+        }
+        Ok(arrived)
     }
 }
