@@ -1,5 +1,5 @@
-// `joinChat` and `typing` → `userTyping` on Node's socket.io with @socket.io/redis-adapter: what the benchmark of relayed
-// events asks of a server. Its packages are those of the tests. Usage: `node node-server.mjs PORT REDIS_URL`.
+// `joinChat` and `typing` → `userTyping` on Node's socket.io: what the benchmarks of relayed events ask of a server. Its
+// packages are those of the tests. Usage: `node node-server.mjs PORT [REDIS_URL]`; with Redis by @socket.io/redis-adapter.
 import { createRequire } from "node:module";
 
 const require = createRequire(new URL("../../crates/testkit/node/", import.meta.url));
@@ -8,11 +8,16 @@ const { createAdapter } = require("@socket.io/redis-adapter");
 const { createClient } = require("redis");
 
 const [port, url] = process.argv.slice(2);
-const publisher = createClient({ url });
-const subscriber = publisher.duplicate();
-await Promise.all([publisher.connect(), subscriber.connect()]);
 
-const io = new Server(Number(port), { adapter: createAdapter(publisher, subscriber), transports: ["websocket"] });
+async function redisAdapter() {
+  const publisher = createClient({ url });
+  const subscriber = publisher.duplicate();
+  await Promise.all([publisher.connect(), subscriber.connect()]);
+  return createAdapter(publisher, subscriber);
+}
+
+const adapter = url ? await redisAdapter() : undefined;
+const io = new Server({ transports: ["websocket"], ...(adapter && { adapter }) });
 io.on("connection", (socket) => {
   socket.on("joinChat", ({ chatboxId }) => {
     socket.join(`chat_${chatboxId}`);
@@ -23,3 +28,4 @@ io.on("connection", (socket) => {
     socket.to(`chat_${chatboxId}`).emit("userTyping", shown);
   });
 });
+io.listen(Number(port));

@@ -1,11 +1,11 @@
-//! `joinChat` and `typing` → `userTyping` on socketioxide with its Redis adapter: what the benchmark of relayed events asks of
-//! a server. Usage: `peer-socketioxide PORT REDIS_URL`.
+//! `joinChat` and `typing` → `userTyping` on socketioxide: what the benchmarks of relayed events ask of a server. Usage:
+//! `peer-socketioxide PORT [REDIS_URL]`; with Redis by its Redis adapter.
 
 use axum::serve::ListenerExt;
 use serde::{Deserialize, Serialize};
 use socketioxide::{
     SocketIo,
-    adapter::Adapter,
+    adapter::{Adapter, LocalAdapter},
     extract::{Data, SocketRef},
 };
 use socketioxide_redis::{RedisAdapter, RedisAdapterCtr, drivers::redis::redis_client as redis};
@@ -59,15 +59,22 @@ async fn connected<A: Adapter>(socket: SocketRef<A>) {
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let port: u16 = arguments.next().ok_or("no port")?.parse()?;
-    let url = arguments.next().ok_or("no Redis URL")?;
-    let client = redis::Client::open(format!("{url}?protocol=resp3"))?;
-    let adapter = RedisAdapterCtr::new_with_redis(&client).await?;
-    let (layer, io) = SocketIo::builder()
-        .with_adapter::<RedisAdapter<_>>(adapter)
-        .build_layer();
-    io.ns("/", connected).await?;
+    let app = axum::Router::new();
+    let app = if let Some(url) = arguments.next() {
+        let client = redis::Client::open(format!("{url}?protocol=resp3"))?;
+        let adapter = RedisAdapterCtr::new_with_redis(&client).await?;
+        let (layer, io) = SocketIo::builder()
+            .with_adapter::<RedisAdapter<_>>(adapter)
+            .build_layer();
+        io.ns("/", connected).await?;
+        app.layer(layer)
+    } else {
+        let (layer, io) = SocketIo::new_layer();
+        io.ns("/", connected::<LocalAdapter>);
+        app.layer(layer)
+    };
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await?;
     let listener = listener.tap_io(|stream| _ = stream.set_nodelay(true));
-    axum::serve(listener, axum::Router::new().layer(layer)).await?;
+    axum::serve(listener, app).await?;
     Ok(())
 }

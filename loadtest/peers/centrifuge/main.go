@@ -1,0 +1,38 @@
+// Channels that clients publish to and are pushed from, on centrifuge, the library that Centrifugo is made of: what the
+// benchmarks of relayed events ask of a server. Usage: `peer-centrifuge PORT`.
+package main
+
+import (
+	"context"
+	"log"
+	"net/http"
+	"os"
+
+	"github.com/centrifugal/centrifuge"
+)
+
+func main() {
+	if len(os.Args) != 2 {
+		log.Fatal("usage: peer-centrifuge PORT")
+	}
+	node, err := centrifuge.New(centrifuge.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	node.OnConnecting(func(context.Context, centrifuge.ConnectEvent) (centrifuge.ConnectReply, error) {
+		return centrifuge.ConnectReply{Credentials: &centrifuge.Credentials{UserID: "somebody"}}, nil
+	})
+	node.OnConnect(func(client *centrifuge.Client) {
+		client.OnSubscribe(func(_ centrifuge.SubscribeEvent, answer centrifuge.SubscribeCallback) {
+			answer(centrifuge.SubscribeReply{}, nil)
+		})
+		client.OnPublish(func(_ centrifuge.PublishEvent, answer centrifuge.PublishCallback) {
+			answer(centrifuge.PublishReply{}, nil)
+		})
+	})
+	if err := node.Run(); err != nil {
+		log.Fatal(err)
+	}
+	http.Handle("/connection/websocket", centrifuge.NewWebsocketHandler(node, centrifuge.WebsocketConfig{}))
+	log.Fatal(http.ListenAndServe("127.0.0.1:"+os.Args[1], nil))
+}
