@@ -8,9 +8,9 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 K6_URL ?= http://127.0.0.1:4000
 CARGO_DENY_VERSION := 0.20.2
 NODE_TESTS := crates/testkit/node
-SHELL_SCRIPTS := $(wildcard scripts/*) .ci/run $(addprefix deploy/dev/,common.bash program redis redis-cluster mongodb cluster ferretdb/build ferretdb/postgresql)
+SHELL_SCRIPTS := $(wildcard scripts/*) .ci/run loadtest/bench loadtest/cluster-bench $(addprefix deploy/dev/,common.bash program redis redis-cluster mongodb cluster ferretdb/build ferretdb/postgresql)
 
-.PHONY: help setup run cluster build openapi test check fmt fmt-check clippy doc deny scripts-check conformance k6 measure screenshots bench-cluster reference clean
+.PHONY: help setup run cluster build openapi test check fmt fmt-check clippy doc deny scripts-check conformance k6 bench screenshots bench-cluster reference clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -68,9 +68,14 @@ conformance: ## Run the official protocol suites: SUITES=<checkout of socketio/s
 k6: ## Run loadtest/smoke.js against a running node: K6_URL=..., JWT_SECRET=... unless it runs with --dev
 	@scripts/k6 run --env URL=$(K6_URL) --env JWT_SECRET="$${JWT_SECRET:-}" loadtest/smoke.js
 
-measure: build ## First figures of one node, by a client on the same machine (loadtest/measure.js)
+bench: build ## Figures of one node against what is asked of it, peers beside it in the same rounds (docs/benchmarks.md)
 	@scripts/setup
-	ulimit -n 10000; node loadtest/measure.js target/release/carillon
+	cargo build --release --locked -p carillon-load
+	cargo build --release --locked -p carillon-store --example seed_chat
+	cargo build --release --locked --manifest-path loadtest/peers/socketioxide/Cargo.toml --target-dir $${CARGO_TARGET_DIR:-target}
+	built=$$(cd "$${CARGO_TARGET_DIR:-target}/release" && pwd); \
+	cd loadtest/peers/centrifuge && go build -buildvcs=false -o "$$built/peer-centrifuge" . || echo 'peer-centrifuge was not built'
+	loadtest/bench
 
 screenshots: ## Make the pictures of the README anew (docs/images)
 	@scripts/setup
