@@ -170,6 +170,12 @@ impl Room {
         Self(format!("user_{user}").into())
     }
 
+    /// Whether it is the room of a user, as [`Room::of_user`] names it.
+    #[must_use]
+    pub fn is_of_user(&self) -> bool {
+        self.0.starts_with("user_")
+    }
+
     /// Its name.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -2,12 +2,12 @@
 
 mod arrival;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytestring::ByteString;
 use carillon_protocol::{engine::payload, value::Value};
 use dashmap::DashMap;
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::Instant};
 use tokio_util::task::TaskTracker;
 
 use crate::{
@@ -21,6 +21,9 @@ pub use arrival::{ArrivingLayer, Owner};
 
 /// How many POSTs may wait for a session's handler before the next one waits itself.
 const INBOX_POSTS: usize = 2;
+
+/// How often sessions are ended, where that is spread over some time.
+const WAVE: Duration = Duration::from_millis(50);
 
 /// Makes the layer above a new session.
 pub trait Acceptor: Send + Sync {
@@ -97,7 +100,9 @@ impl Engine {
         let (sender, inbox) = mpsc::channel(INBOX_POSTS);
         session.set_inbox(sender);
         let application = self.acceptor.accept(&session);
-        let payload = payload::encode(&[session.open_packet()]);
+        let open = [session.open_packet()];
+        self.counters.sent(Transport::Polling, &open);
+        let payload = payload::encode(&open);
         let sessions = Arc::clone(&self.sessions);
         self.tasks.spawn(async move {
             run_polling(Arc::clone(&session), application, inbox).await;
@@ -144,15 +149,42 @@ impl Engine {
 
     /// Ends every session. Their clients come back by themselves: it closes transports and says nothing else.
     pub fn close_all(&self, reason: CloseReason) {
-        // Not while a shard of the map is locked: the end of a session takes it out of the map.
-        let sessions: Vec<_> = self
-            .sessions
-            .iter()
-            .map(|entry| Arc::clone(entry.value()))
-            .collect();
-        for session in sessions {
+        for session in self.all() {
             session.close(reason);
         }
+    }
+
+    /// Ends every session, the oldest first, evenly over `window`; those that have come meanwhile at its end.
+    pub async fn close_over(&self, window: Duration, reason: CloseReason) {
+        let mut sessions = self.all();
+        sessions.sort_by_key(|session| session.opened_at());
+        let (count, begun) = (sessions.len(), Instant::now());
+        let mut closed = 0;
+        let mut waves = tokio::time::interval(WAVE);
+        while closed < count {
+            waves.tick().await;
+            let due = due(count, begun.elapsed() + WAVE, window);
+            for session in sessions.iter().take(due).skip(closed) {
+                session.close(reason);
+            }
+            closed = closed.max(due);
+        }
+        self.close_all(reason);
+    }
+
+    /// Bytes that wait for clients: for all of them, and for the one that most waits for.
+    #[must_use]
+    pub fn queued_bytes(&self) -> (usize, usize) {
+        let waiting = self.sessions.iter().map(|entry| entry.value().queued_bytes());
+        waiting.fold((0, 0), |(all, most), bytes| (all + bytes, most.max(bytes)))
+    }
+
+    /// Not while a shard of the map is locked: the end of a session takes it out of the map.
+    fn all(&self) -> Vec<Arc<Session>> {
+        self.sessions
+            .iter()
+            .map(|entry| Arc::clone(entry.value()))
+            .collect()
     }
 
     fn new_session(&self, transport: Transport, handshake: Handshake) -> Arc<Session> {
@@ -166,5 +198,31 @@ impl Engine {
         ));
         self.sessions.insert(session.sid().clone(), Arc::clone(&session));
         session
+    }
+}
+
+/// How many of `count` are due so far into `window`.
+fn due(count: usize, elapsed: Duration, window: Duration) -> usize {
+    let (Ok(elapsed), Ok(window)) = (
+        usize::try_from(elapsed.as_millis()),
+        usize::try_from(window.as_millis()),
+    ) else {
+        return count;
+    };
+    let share = count.saturating_mul(elapsed).checked_div(window);
+    share.map_or(count, |share| share.min(count))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_even_share_is_due_at_any_time() {
+        let millis = Duration::from_millis;
+        let shares = [0, 50, 100, 1_000, 1_999, 2_000, 9_000].map(|at| due(500, millis(at), millis(2_000)));
+        assert_eq!(shares, [0, 12, 25, 250, 499, 500, 500]);
+        assert_eq!(due(7, millis(1), Duration::ZERO), 7);
+        assert_eq!(due(0, millis(1), millis(1)), 0);
     }
 }

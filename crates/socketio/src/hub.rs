@@ -2,7 +2,7 @@
 
 mod remote;
 
-use std::sync::{Arc, OnceLock, atomic::Ordering};
+use std::sync::{Arc, OnceLock};
 
 use bytestring::ByteString;
 use carillon_protocol::{adapter::Broadcast, id::Room};
@@ -11,6 +11,7 @@ use dashmap::DashMap;
 use crate::{
     counters::Counters,
     namespace::Namespace,
+    observer::Tracked,
     room_watch::RoomWatch,
     session::{CloseReason, Sent},
     socket::{Encoded, Socket},
@@ -53,18 +54,36 @@ impl<D> Hub<D> {
     /// this returns. With an `offset`, sockets that can be recovered get it as one more argument; without one, where the
     /// event ends in text, the one that they have.
     pub fn deliver(&self, broadcast: &Broadcast, offset: Option<&ByteString>) -> usize {
+        self.deliver_tracked(broadcast, offset, None)
+    }
+
+    /// As [`Hub::deliver`], for an event whose way to each of its clients is measured.
+    pub fn deliver_tracked(
+        &self,
+        broadcast: &Broadcast,
+        offset: Option<&ByteString>,
+        tracked: Option<Tracked>,
+    ) -> usize {
         let Some(namespace) = self.namespace(&broadcast.nsp) else {
             return 0;
         };
-        let mut event = Encoded::new(broadcast, offset);
+        let mut event = Encoded::new(broadcast, offset, tracked);
         let mut delivered = 0;
         namespace.for_each(&broadcast.rooms, &broadcast.except, |socket| {
             if socket.deliver(&mut event) == Sent::Queued {
                 delivered += 1;
             }
         });
-        self.counters.delivered.fetch_add(delivered, Ordering::Relaxed);
+        self.counters.event_delivered(delivered);
         usize::try_from(delivered).unwrap_or(usize::MAX)
+    }
+
+    /// Calls `each` with every room of a namespace that sockets have joined, and how many have. Their own rooms are not among
+    /// them.
+    pub fn joined_rooms(&self, nsp: &str, each: impl FnMut(&Room, usize)) {
+        if let Some(namespace) = self.namespace(nsp) {
+            namespace.joined_rooms(each);
+        }
     }
 
     /// Puts a socket into a room. Of no effect on one that is gone.

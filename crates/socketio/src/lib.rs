@@ -70,6 +70,7 @@ mod handler;
 mod hub;
 mod ids;
 mod namespace;
+mod observer;
 mod random_id;
 mod room_watch;
 mod session;
@@ -77,13 +78,14 @@ mod socket;
 
 pub use config::Config;
 pub use connection::SocketIo;
-pub use counters::Counters;
+pub use counters::{Counters, PacketType};
 pub use engine::{Acceptor, ArrivingLayer, Engine, Owner};
 pub use handler::{
     Admission, Arriving, ConnectRequest, DisconnectReason, Handler, RecoveryState, Refusal, ResumeRequest,
 };
 pub use hub::{Hub, Selection, Summary};
 pub use ids::{Ids, RandomIds};
+pub use observer::{Delivery, Observer, Path, Tracked};
 pub use random_id::random_id;
 pub use room_watch::RoomWatch;
 pub use session::{

@@ -45,6 +45,10 @@ impl<D> Namespace<D> {
         self.rooms.read().rooms_of(socket)
     }
 
+    pub(crate) fn joined_rooms(&self, each: impl FnMut(&Room, usize)) {
+        self.rooms.read().joined(each);
+    }
+
     pub(crate) fn find(&self, socket_id: &str) -> Option<Arc<Socket<D>>> {
         self.rooms.read().find(socket_id).cloned()
     }

@@ -42,9 +42,15 @@ pub use websocket::{Incoming, WebSocketLink, WebSocketSink};
 pub(crate) use polling::{Work, run_polling};
 pub(crate) use websocket::{Role, close_unused, probe_packet, serve};
 
-use crate::{config::Config, counters::Counters};
+use crate::{
+    config::Config,
+    counters::Counters,
+    observer::{Delivery, Tracked},
+};
 use machine::{Farewell, Input, Machine, Output};
 use queue::Queue;
+
+pub(crate) use queue::Outbound;
 
 /// What a session was opened with, as far as the layer above may want to know.
 #[derive(Debug, Clone, Default)]
@@ -89,6 +95,9 @@ pub struct Session {
     sid: ByteString,
     handshake: Handshake,
     owner: OnceLock<ByteString>,
+    /// What opened it here.
+    opened_by: Transport,
+    opened_at: Instant,
     config: Arc<Config>,
     counters: Arc<Counters>,
     state: Mutex<State>,
@@ -143,6 +152,21 @@ struct Effects {
     departing: Option<oneshot::Receiver<(Value, Box<dyn DepartingLayer>)>>,
 }
 
+/// Frames to write at once.
+#[derive(Default)]
+struct Batch {
+    frames: SmallVec<[Frame; 8]>,
+    /// What is measured of them. Mostly empty: then it takes no memory.
+    tracked: Vec<Tracked>,
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        let left = self.state.get_mut().queue.clear();
+        self.counters.tracked(left, Delivery::DroppedClosed);
+    }
+}
+
 impl Session {
     pub(crate) fn new(
         sid: ByteString,
@@ -168,6 +192,8 @@ impl Session {
             sid,
             handshake,
             owner: OnceLock::new(),
+            opened_by: machine.transport(),
+            opened_at: Instant::now(),
             config,
             counters,
             state: Mutex::new(State {
@@ -206,6 +232,24 @@ impl Session {
     /// Says whose it is. The first word counts.
     pub fn set_owner(&self, owner: ByteString) {
         self.owner.get_or_init(|| owner);
+    }
+
+    /// When it was opened, or came to this node.
+    #[must_use]
+    pub const fn opened_at(&self) -> Instant {
+        self.opened_at
+    }
+
+    /// What it was opened by: WebSocket where it came from another node.
+    #[must_use]
+    pub const fn opened_by(&self) -> Transport {
+        self.opened_by
+    }
+
+    /// Bytes that wait for the client.
+    #[must_use]
+    pub fn queued_bytes(&self) -> usize {
+        self.state.lock().queue.bytes()
     }
 
     /// What carries it now.
@@ -257,16 +301,24 @@ impl Session {
     /// Queues a packet for the client. A full queue drops a volatile packet; any other ends the session as a slow
     /// consumer. Never waits.
     pub fn send(&self, packet: Frames, volatile: bool) -> Sent {
+        self.send_tracked(packet.into(), volatile)
+    }
+
+    /// The same for a packet whose way may be measured.
+    pub(crate) fn send_tracked(&self, packet: Outbound, volatile: bool) -> Sent {
+        let tracked = packet.tracked;
         let mut state = self.state.lock();
         if state.machine.is_closed() {
+            self.counters.tracked(tracked, Delivery::DroppedClosed);
             return Sent::Closed;
         }
         let was_empty = state.queue.is_empty();
         if !state.queue.push(packet) {
+            self.counters.did_not_fit(volatile);
             if volatile {
-                self.counters.dropped.fetch_add(1, Ordering::Relaxed);
                 return Sent::Dropped;
             }
+            self.counters.tracked(tracked, Delivery::DroppedSlow);
             self.apply(&mut state, Input::Close(CloseReason::SlowConsumer));
             return Sent::Closed;
         }
@@ -278,7 +330,7 @@ impl Session {
     }
 
     /// Queues packets that belong together; where they do not fit, none of them ([`Sent::Dropped`]).
-    pub(crate) fn send_all(&self, packets: Vec<Frames>) -> Sent {
+    pub(crate) fn send_all(&self, packets: Vec<Outbound>) -> Sent {
         let mut state = self.state.lock();
         if state.machine.is_closed() {
             return Sent::Closed;
@@ -344,6 +396,7 @@ impl Session {
 
     fn apply(&self, state: &mut State, input: Input) -> Effects {
         let mut effects = Effects::default();
+        self.measure(state, &input);
         // Messages, the many, never bring a deadline forward.
         let is_message = matches!(input, Input::Packet(Packet::Message(_)));
         let deadline = (!is_message).then(|| state.machine.deadline()).flatten();
@@ -372,14 +425,20 @@ impl Session {
                 }
                 Output::CloseProbe => {
                     state.probe += 1;
+                    self.counters.upgrade(false);
                     self.changed.notify_waiters();
                 }
                 Output::Closed(farewell) => {
                     if !farewell.flush {
-                        state.queue.clear();
+                        let delivery = match farewell.reason {
+                            CloseReason::SlowConsumer => Delivery::DroppedSlow,
+                            _ => Delivery::DroppedClosed,
+                        };
+                        self.counters.tracked(state.queue.clear(), delivery);
                     }
                     state.farewell = Some(farewell);
-                    self.counters.closed(farewell.reason);
+                    self.counters
+                        .closed(self.opened_by, farewell.reason, self.opened_at.elapsed());
                     self.outbound.notify_waiters();
                     self.changed.notify_waiters();
                 }
@@ -392,10 +451,25 @@ impl Session {
         effects
     }
 
+    fn measure(&self, state: &mut State, input: &Input) {
+        match input {
+            Input::Packet(packet) => {
+                self.counters.packet_received(packet);
+                let pinged = matches!(packet, Packet::Pong(_)).then(|| state.machine.take_ping());
+                if let Some(pinged_at) = pinged.flatten() {
+                    self.counters
+                        .ponged(state.machine.transport(), pinged_at.elapsed());
+                }
+            }
+            Input::ProbeLost if state.machine.is_probing() => self.counters.upgrade(false),
+            _ => {}
+        }
+    }
+
     fn leave_polling(&self, state: &mut State, hand_over: HandOver) {
         state.inbox = None;
         state.hand_over = Some(hand_over);
-        self.counters.upgraded.fetch_add(1, Ordering::Relaxed);
+        self.counters.upgrade(true);
         self.outbound.notify_waiters();
         self.changed.notify_waiters();
     }
@@ -440,9 +514,15 @@ impl Session {
     }
 
     /// Takes frames to write, and tells who waits for room in the queue.
-    fn take(&self, state: &mut State, most: usize, batch: &mut impl Extend<Frame>) {
+    fn take(
+        &self,
+        state: &mut State,
+        most: usize,
+        batch: &mut impl Extend<Frame>,
+        tracked: &mut impl Extend<Tracked>,
+    ) {
         let was_half_full = state.queue.is_half_full();
-        state.queue.take(most, batch);
+        state.queue.take(most, batch, tracked);
         if was_half_full && !state.queue.is_half_full() {
             self.changed.notify_waiters();
         }
@@ -466,15 +546,15 @@ impl Session {
     }
 
     /// Waits for frames to write over WebSocket; an empty batch means that the session has ended and all is written.
-    async fn next_batch(&self) -> SmallVec<[Frame; 8]> {
-        let mut batch = SmallVec::new();
+    async fn next_batch(&self) -> Batch {
+        let mut batch = Batch::default();
         loop {
             let outbound = self.outbound.notified();
             {
                 let mut state = self.state.lock();
-                let capacity = batch.inline_size();
-                self.take(&mut state, capacity, &mut batch);
-                if !batch.is_empty() || state.farewell.is_some() {
+                let capacity = batch.frames.inline_size();
+                self.take(&mut state, capacity, &mut batch.frames, &mut batch.tracked);
+                if !batch.frames.is_empty() || state.farewell.is_some() {
                     return batch;
                 }
             }

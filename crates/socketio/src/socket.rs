@@ -22,7 +22,10 @@ pub use acks::{AckError, Answers};
 pub(crate) use acks::Question;
 pub(crate) use event::Encoded;
 
-use crate::session::{CloseReason, Sent, Session};
+use crate::{
+    observer::Tracked,
+    session::{CloseReason, Outbound, Sent, Session},
+};
 use acks::{Acks, Waiting};
 use outlet::{Cork, Corked, Flow, Outlet};
 
@@ -38,6 +41,8 @@ pub struct MissedEvent {
     pub broadcast: Arc<Broadcast>,
     /// Its place in the log.
     pub offset: ByteString,
+    /// Whether its way is measured.
+    pub tracked: Option<Tracked>,
 }
 
 /// A client in a namespace, with what the application keeps of it.
@@ -192,7 +197,10 @@ impl<D> Socket<D> {
         let sent = {
             let mut outlet = self.outlet.lock();
             match &mut outlet.flow {
-                Flow::Corked(corked) => corked.hold_back(|| Corked::Broadcast { frames, offset: None }),
+                Flow::Corked(corked) => corked.hold_back(|| Corked::Broadcast {
+                    packet: frames.into(),
+                    offset: None,
+                }),
                 Flow::Open => self.session.send(frames, false),
                 Flow::Elsewhere | Flow::Shut => Sent::Closed,
             }
@@ -249,13 +257,13 @@ impl<D> Socket<D> {
                     return Corked::Own(event.args().to_vec());
                 }
                 Corked::Broadcast {
-                    frames: event.frames(self.parser, is_recoverable, None),
+                    packet: event.outbound(self.parser, is_recoverable, None),
                     offset: event.offset().cloned(),
                 }
             }),
             Flow::Open => {
-                let frames = event.frames(self.parser, is_recoverable, offset.as_ref());
-                let sent = self.session.send(frames, event.is_volatile());
+                let packet = event.outbound(self.parser, is_recoverable, offset.as_ref());
+                let sent = self.session.send_tracked(packet, event.is_volatile());
                 if let Some(place) = event.offset().filter(|_| sent == Sent::Queued) {
                     *offset = Some(place.clone());
                 }
@@ -271,9 +279,12 @@ impl<D> Socket<D> {
         if missed.len() > self.session.queue_packets() {
             return false;
         }
-        let encode = |event: &MissedEvent| self.encode(&event.broadcast.event, Some(&event.offset));
-        let mut packets: Vec<Frames> = missed.iter().map(encode).collect();
-        packets.push(self.encode_body(Body::Connect(self.confirmation())));
+        let encode = |event: &MissedEvent| Outbound {
+            frames: self.encode(&event.broadcast.event, Some(&event.offset)),
+            tracked: event.tracked,
+        };
+        let mut packets: Vec<Outbound> = missed.iter().map(encode).collect();
+        packets.push(self.encode_body(Body::Connect(self.confirmation())).into());
 
         let mut outlet = self.outlet.lock();
         let known: HashSet<&ByteString> = missed.iter().map(|event| &event.offset).collect();
@@ -287,7 +298,7 @@ impl<D> Socket<D> {
     fn open(
         &self,
         outlet: &mut Outlet,
-        mut packets: Vec<Frames>,
+        mut packets: Vec<Outbound>,
         mut last: Option<ByteString>,
         known: &HashSet<&ByteString>,
     ) -> bool {
@@ -302,16 +313,16 @@ impl<D> Socket<D> {
                 Corked::Broadcast {
                     offset: Some(offset), ..
                 } if known.contains(&offset) => {}
-                Corked::Broadcast { frames, offset } => {
-                    packets.push(frames);
+                Corked::Broadcast { packet, offset } => {
+                    packets.push(packet);
                     last = offset.or(last);
                 }
-                Corked::Own(args) => packets.push(self.encode(&args, last.as_ref())),
+                Corked::Own(args) => packets.push(self.encode(&args, last.as_ref()).into()),
             }
         }
         let dismissed = outlet.dismissed.is_some();
         if dismissed {
-            packets.push(self.encode_body(Body::Disconnect));
+            packets.push(self.encode_body(Body::Disconnect).into());
         }
         if self.session.send_all(packets) == Sent::Dropped {
             return false;

@@ -146,6 +146,12 @@ impl<D> Rooms<D> {
         selected
     }
 
+    pub(super) fn joined(&self, mut each: impl FnMut(&Room, usize)) {
+        for (room, members) in &self.members {
+            each(room, members.len());
+        }
+    }
+
     pub(super) fn rooms(&self) -> Vec<Room> {
         let own = self.sockets.values().map(|member| member.socket.room());
         let shared = self

@@ -1,6 +1,6 @@
 //! A session comes from another node: its client's WebSocket is here.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::sync::Arc;
 
 use bytestring::ByteString;
 use carillon_protocol::value::Value;
@@ -21,7 +21,7 @@ impl Session {
         config: Arc<Config>,
         counters: Arc<Counters>,
     ) -> Self {
-        counters.arrived.fetch_add(1, Ordering::Relaxed);
+        counters.session_arrived();
         let machine = Machine::arriving(&config, Instant::now());
         Self::over(machine, sid, handshake, config, counters)
     }

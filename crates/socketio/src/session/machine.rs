@@ -131,6 +131,8 @@ pub(crate) struct Machine {
     post_open: bool,
     join_until: Option<Instant>,
     expire_at: Option<Instant>,
+    /// When the ping was sent whose pong is awaited.
+    pinged_at: Option<Instant>,
     /// Closed: the time until which a polling client may fetch what is left.
     closed: Option<Option<Instant>>,
 }
@@ -148,6 +150,7 @@ impl Machine {
             post_open: false,
             join_until: config.connect_timeout.map(|timeout| now + timeout),
             expire_at: None,
+            pinged_at: None,
             closed: None,
         }
     }
@@ -158,6 +161,16 @@ impl Machine {
 
     pub(crate) const fn is_closed(&self) -> bool {
         self.closed.is_some()
+    }
+
+    /// When the ping was sent that a pong answers now.
+    pub(crate) const fn take_ping(&mut self) -> Option<Instant> {
+        self.pinged_at.take()
+    }
+
+    /// Whether a WebSocket is on its way to become the transport.
+    pub(crate) const fn is_probing(&self) -> bool {
+        self.probe.is_some()
     }
 
     /// Whether a WebSocket may begin an upgrade.
@@ -412,6 +425,7 @@ impl Machine {
                     until: ping_at + config.ping_timeout,
                     extended: false,
                 };
+                self.pinged_at = Some(now);
                 outputs.push(Output::Ping);
             }
             Heartbeat::Awaiting { .. } | Heartbeat::Idle { .. } => {}

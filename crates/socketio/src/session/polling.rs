@@ -6,6 +6,8 @@ use bytestring::ByteString;
 use carillon_protocol::engine::{Frame, Message, Packet, payload};
 use tokio::sync::mpsc;
 
+use crate::observer::Delivery;
+
 use super::{Application, CloseReason, HandOver, Session, Transport, machine::Input};
 
 /// A GET of a session. Dropped without an answer, it ends the session: the client's connection went.
@@ -33,9 +35,10 @@ impl Poll {
     fn take(&mut self) -> Option<Vec<Frame>> {
         let mut state = self.session.state.lock();
         let is_over = state.machine.transport() == Transport::WebSocket;
-        let mut frames = Vec::new();
+        let (mut frames, mut tracked) = (Vec::new(), Vec::new());
         if !is_over {
-            self.session.take(&mut state, usize::MAX, &mut frames);
+            self.session
+                .take(&mut state, usize::MAX, &mut frames, &mut tracked);
         }
         if let Some(farewell) = state.farewell.filter(|_| !is_over) {
             frames.push(if farewell.noop { Frame::NOOP } else { Frame::CLOSE });
@@ -48,6 +51,9 @@ impl Poll {
         state.release_poll = false;
         self.answered = true;
         self.session.apply(&mut state, Input::PollAnswered);
+        let counters = &self.session.counters;
+        counters.sent(Transport::Polling, &frames);
+        counters.tracked(tracked, Delivery::Written);
         Some(frames)
     }
 }
@@ -79,6 +85,9 @@ impl Post {
     /// # Errors
     /// Where a packet cannot be read: the session has ended.
     pub async fn receive(mut self, body: ByteString) -> Result<(), Malformed> {
+        self.session
+            .counters
+            .bytes_received(Transport::Polling, body.len());
         let mut batch = Vec::new();
         for packet in payload::decode(&body, self.session.config.max_packets_per_payload) {
             let (end, outcome) = match packet {

@@ -10,6 +10,9 @@ pub enum Transport {
 }
 
 impl Transport {
+    /// Either.
+    pub const ALL: [Self; 2] = [Self::Polling, Self::WebSocket];
+
     /// As the `transport` query parameter names it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

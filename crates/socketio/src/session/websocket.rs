@@ -8,10 +8,13 @@ use carillon_protocol::engine::{self, Frame, Message, Packet};
 use futures_util::{Stream, StreamExt};
 use tokio::sync::oneshot;
 
-use super::{Application, Call, CloseReason, Effects, Session, machine::Input};
+use super::{Application, Batch, Call, CloseReason, Effects, Session, Transport, machine::Input};
+use crate::observer::Delivery;
 
 /// Close code for a message over the limit (RFC 6455, 7.4.1).
 const MESSAGE_TOO_BIG: u16 = 1009;
+/// Close code of a server that goes: try another one (RFC 6455's registry, "Service Restart").
+const SERVICE_RESTART: u16 = 1012;
 
 /// What comes over a WebSocket.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +27,17 @@ pub enum Incoming {
     TooBig,
     /// What is no valid WebSocket message: text that is no UTF-8, a broken frame.
     Invalid,
+}
+
+impl Incoming {
+    /// Length of a message in bytes.
+    fn len(&self) -> Option<usize> {
+        match self {
+            Self::Text(text) => Some(text.len()),
+            Self::Binary(bytes) => Some(bytes.len()),
+            Self::TooBig | Self::Invalid => None,
+        }
+    }
 }
 
 /// The writing side of a WebSocket.
@@ -205,6 +219,9 @@ where
             },
             incoming = reader.next() => incoming,
         };
+        if let Some(length) = incoming.as_ref().and_then(Incoming::len) {
+            session.counters.bytes_received(Transport::WebSocket, length);
+        }
         let input = match incoming {
             Some(Incoming::Text(text)) => engine::decode_text(&text).map_or(Input::Malformed, Input::Packet),
             Some(Incoming::Binary(bytes)) => Input::Packet(Packet::Message(Message::Binary(bytes))),
@@ -224,22 +241,27 @@ async fn write<W: WebSocketSink>(session: &Session, mut writer: W) {
     let mut writing = pin!(async move {
         loop {
             let batch = session.next_batch().await;
-            if batch.is_empty() {
+            if batch.frames.is_empty() {
                 break;
             }
-            for frame in batch {
+            let Batch { frames, tracked } = batch;
+            session.counters.sent(Transport::WebSocket, &frames);
+            for frame in frames {
                 if !writer.send(frame).await {
+                    session.counters.tracked(tracked, Delivery::DroppedClosed);
                     session.input(Input::WebSocketLost);
                     return;
                 }
             }
+            session.counters.tracked(tracked, Delivery::Written);
         }
-        let too_big = session
-            .state
-            .lock()
-            .farewell
-            .is_some_and(|farewell| farewell.reason == CloseReason::TooBig);
-        writer.close(too_big.then_some(MESSAGE_TOO_BIG)).await;
+        let farewell = session.state.lock().farewell;
+        let code = match farewell.map(|farewell| farewell.reason) {
+            Some(CloseReason::TooBig) => Some(MESSAGE_TOO_BIG),
+            Some(CloseReason::ServerShutdown) => Some(SERVICE_RESTART),
+            _ => None,
+        };
+        writer.close(code).await;
     });
     tokio::select! {
         () = &mut writing => return,

@@ -8,6 +8,8 @@ use carillon_protocol::{
 };
 use smallvec::SmallVec;
 
+use crate::{observer::Tracked, session::Outbound};
+
 /// Most different frames of one event that are kept to be shared: both parsers, with an offset and without.
 const MAX_KEPT: usize = 4;
 
@@ -20,6 +22,7 @@ pub(crate) struct Encoded<'a> {
     broadcast: &'a Broadcast,
     offset: Option<&'a ByteString>,
     repeats_offset: bool,
+    tracked: Option<Tracked>,
     made: SmallVec<[Made; MAX_KEPT]>,
 }
 
@@ -30,10 +33,15 @@ struct Made {
 }
 
 impl<'a> Encoded<'a> {
-    pub(crate) fn new(broadcast: &'a Broadcast, offset: Option<&'a ByteString>) -> Self {
+    pub(crate) fn new(
+        broadcast: &'a Broadcast,
+        offset: Option<&'a ByteString>,
+        tracked: Option<Tracked>,
+    ) -> Self {
         Self {
             broadcast,
             offset,
+            tracked,
             repeats_offset: offset.is_none() && matches!(broadcast.event.last(), Some(Value::String(_))),
             made: SmallVec::new(),
         }
@@ -57,12 +65,19 @@ impl<'a> Encoded<'a> {
     }
 
     /// For a socket that speaks `parser` and is at `current`.
-    pub(super) fn frames(
+    pub(super) fn outbound(
         &mut self,
         parser: Parser,
         is_recoverable: bool,
         current: Option<&ByteString>,
-    ) -> Frames {
+    ) -> Outbound {
+        Outbound {
+            frames: self.frames(parser, is_recoverable, current),
+            tracked: self.tracked,
+        }
+    }
+
+    fn frames(&mut self, parser: Parser, is_recoverable: bool, current: Option<&ByteString>) -> Frames {
         let told = if self.repeats_offset { current } else { self.offset };
         let offset = told.filter(|_| is_recoverable);
         let known = self

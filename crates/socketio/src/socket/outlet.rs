@@ -1,9 +1,9 @@
 //! The order of what a socket is given, and how far it has been told.
 
 use bytestring::ByteString;
-use carillon_protocol::{socket::Frames, value::Value};
+use carillon_protocol::value::Value;
 
-use crate::session::Sent;
+use crate::session::{Outbound, Sent};
 
 /// Most events that are held back for a socket; one with more is not resumed.
 const MAX_CORKED: usize = 1_000;
@@ -52,7 +52,7 @@ pub(super) struct Cork(Vec<Corked>);
 #[derive(Debug)]
 pub(super) enum Corked {
     Broadcast {
-        frames: Frames,
+        packet: Outbound,
         offset: Option<ByteString>,
     },
     /// Written only when it is sent: its offset is that of the event before it.

@@ -195,7 +195,11 @@ pub(crate) struct App {
 
 impl App {
     pub(crate) fn new(config: Config) -> Self {
-        let counters = Arc::new(Counters::default());
+        Self::counted(config, Counters::default())
+    }
+
+    pub(crate) fn counted(config: Config, counters: Counters) -> Self {
+        let counters = Arc::new(counters);
         let hub = Arc::new(Hub::new(Arc::clone(&counters)));
         let handler = Arc::new(TestApp {
             hub: Arc::clone(&hub),
@@ -280,6 +284,7 @@ pub(crate) fn broadcast(name: &'static str, to: &[&str], except: &[&str]) -> Bro
 /// An event in the log.
 pub(crate) fn missed(name: &'static str, offset: &str) -> MissedEvent {
     MissedEvent {
+        tracked: None,
         broadcast: Arc::new(broadcast(name, &[], &[])),
         offset: offset.into(),
     }

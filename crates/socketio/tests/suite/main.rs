@@ -15,6 +15,8 @@ mod hand_over;
 #[cfg(test)]
 mod namespaces;
 #[cfg(test)]
+mod observer;
+#[cfg(test)]
 mod official;
 #[cfg(test)]
 mod polling;

@@ -108,7 +108,7 @@ async fn what_is_queued_goes_out_before_the_close() {
 
     assert_eq!(session.send(packet("4late"), false), Sent::Closed);
     let (frames, code) = client.rest().await;
-    assert_eq!((frames.len(), code), (20, Some(None)));
+    assert_eq!((frames.len(), code), (20, Some(Some(1_012))));
     task.await.unwrap();
     drop(session);
     assert!(server.is_empty());
