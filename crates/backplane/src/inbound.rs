@@ -20,6 +20,24 @@ pub enum Place<'a> {
     Unkept,
 }
 
+/// What a backplane measures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Measure {
+    /// A message that the node sent to itself was heard after this time.
+    Probe(Duration),
+    /// Kept events of the node were heard by the node itself so long after they were given to the backplane.
+    Lag(Duration),
+    /// The clock that the nodes share showed this, in milliseconds since 1970, so long ago.
+    Clock {
+        /// What it showed.
+        millis: i64,
+        /// How long ago, at most by as much wrong.
+        ago: Duration,
+    },
+    /// Users of dead nodes were looked for.
+    Sweep,
+}
+
 /// Sockets that were asked for an answer.
 #[derive(Debug)]
 pub struct Asked {
@@ -70,6 +88,9 @@ pub trait Inbound: Send + Sync {
 
     /// The fence `id` has passed: see [`crate::Routing::fence`].
     fn fence(&self, id: &str);
+
+    /// For metrics.
+    fn measured(&self, _measure: Measure) {}
 
     /// Another node asks something. Dropped where that node no longer waits for the answer, or is dead.
     async fn request(&self, from: NodeTag, body: Bytes) -> Bytes;

@@ -12,8 +12,10 @@ mod presence;
 mod recovery;
 mod routing;
 
+use std::time::Duration;
+
 pub use fanout::{Fanout, Placement};
-pub use inbound::{Asked, Inbound, Place};
+pub use inbound::{Asked, Inbound, Measure, Place};
 pub use peers::{Peers, Selection, SocketSummary};
 pub use presence::Presence;
 pub use recovery::{Missed, Offset, Recovery, SessionRecord, nowhere};
@@ -53,6 +55,12 @@ pub struct Health {
     pub published: u64,
     /// Volatile events that were not, because too many waited.
     pub dropped: u64,
+    /// Kept events that this node's own sockets alone got, at once, as the others were out of reach.
+    pub unshared: u64,
     /// Probes that were not heard in time.
     pub probe_failures: u64,
+    /// How often the other nodes were out of reach and came back.
+    pub reconnects: u64,
+    /// How long they were out of reach, in all.
+    pub degraded: Duration,
 }

@@ -44,7 +44,7 @@ use redis::{ConnectionInfo, IntoConnectionInfo as _};
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{Backplane, Health, Inbound, NodeTag, Result, Unavailable};
+use crate::{Backplane, Health, Inbound, Measure, NodeTag, Result, Unavailable};
 
 pub use codec::Wire;
 pub use inspection::{Inspection, SubscriberBuffer, inspect};
@@ -135,7 +135,9 @@ pub struct RedisBackplane {
     /// Events were delivered here that are not in the log.
     has_unlogged: AtomicBool,
     probes: link::Probes,
+    outages: link::Outages,
     marks: log::Marks,
+    unshared: AtomicU64,
     received: AtomicU64,
     malformed: AtomicU64,
 }
@@ -196,6 +198,8 @@ impl RedisBackplane {
             left: CancellationToken::new(),
             has_unlogged: AtomicBool::new(false),
             probes: link::Probes::default(),
+            outages: link::Outages::default(),
+            unshared: AtomicU64::new(0),
             marks: log::Marks::default(),
             received: AtomicU64::new(0),
             malformed: AtomicU64::new(0),
@@ -249,6 +253,12 @@ impl RedisBackplane {
         Err(Unavailable::new("Redis is out of reach"))
     }
 
+    fn measured(&self, measure: Measure) {
+        if let Some(node) = self.node.get() {
+            node.measured(measure);
+        }
+    }
+
     fn is_up(&self) -> bool {
         self.is_up.load(Ordering::Acquire)
     }
@@ -290,6 +300,7 @@ fn millis(duration: Duration) -> u64 {
 
 impl Backplane for RedisBackplane {
     fn health(&self) -> Health {
+        let (reconnects, degraded) = self.outages.sum();
         Health {
             is_up: self.is_up(),
             nodes: self.members.len(),
@@ -298,7 +309,10 @@ impl Backplane for RedisBackplane {
             malformed: self.malformed.load(Ordering::Relaxed),
             published: self.publisher.published(),
             dropped: self.publisher.dropped(),
+            unshared: self.unshared.load(Ordering::Relaxed),
             probe_failures: self.probes.failures(),
+            reconnects,
+            degraded,
         }
     }
 }

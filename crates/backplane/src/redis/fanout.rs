@@ -12,7 +12,7 @@ use rand::distr::{Alphanumeric, SampleString};
 use tokio::time::Instant;
 
 use super::{RedisBackplane, codec::Wire, commands::TIMEOUT, echoes::Expected, lifetimes, log, millis};
-use crate::{Fanout, Place, Placement, Result, Unavailable};
+use crate::{Fanout, Measure, Place, Placement, Result, Unavailable};
 
 /// How long [`Fanout::attend`] waits.
 const ATTENTION: Duration = Duration::from_secs(2);
@@ -127,6 +127,7 @@ impl RedisBackplane {
         for broadcast in &broadcasts {
             self.await_pending(&broadcast.rooms).await;
         }
+        let begun = Instant::now();
         let mut leaving: Vec<Leaving<'_>> = broadcasts.into_iter().map(|it| self.leaving(it)).collect();
         let outcome = match self.reachable() {
             Ok(()) if self.is_cluster() => self.send(order, &leaving).await,
@@ -136,7 +137,9 @@ impl RedisBackplane {
         match outcome {
             Ok(Placement::Placed) => {
                 self.publisher.count(leaving.len());
-                self.await_echoes(leaving).await;
+                if self.await_echoes(leaving).await {
+                    self.measured(Measure::Lag(begun.elapsed()));
+                }
                 Ok(Placement::Placed)
             }
             Ok(other) => Ok(other),
@@ -233,15 +236,22 @@ impl RedisBackplane {
         log::placement(&answer)
     }
 
-    async fn await_echoes(&self, leaving: Vec<Leaving<'_>>) {
+    /// Answers whether all came, and there were some.
+    async fn await_echoes(&self, leaving: Vec<Leaving<'_>>) -> bool {
+        let mut have_come = !leaving.is_empty();
         let deadline = Instant::now() + TIMEOUT;
         for one in leaving {
             let Leaving { broadcast, echo, .. } = one;
-            let Some(echo) = echo else { continue };
+            let Some(echo) = echo else {
+                have_come = false;
+                continue;
+            };
             if !echo.arrived(deadline).await {
+                have_come = false;
                 self.deliver_here(&broadcast);
             }
         }
+        have_come
     }
 
     /// Delivers what is not known to be in the log. Should it come back after all, it is late.
@@ -260,6 +270,7 @@ impl RedisBackplane {
 
     fn deliver_here(&self, broadcast: &Broadcast) {
         self.mark_unlogged();
+        self.unshared.fetch_add(1, Ordering::Relaxed);
         if let Some(node) = self.node.get() {
             node.deliver(broadcast, Place::Unlogged);
         }

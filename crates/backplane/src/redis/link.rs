@@ -4,6 +4,7 @@
 //! and come back with them, so they find out what a connection that merely stands does not: a frozen Redis, a
 //! subscription that was lost, a way out that leads elsewhere than the way in.
 
+mod outages;
 mod probes;
 mod session;
 
@@ -13,16 +14,20 @@ use std::{
 };
 
 use backon::{BackoffBuilder as _, ExponentialBuilder};
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 
 use super::{RedisBackplane, commands::in_time, keyring, routing::Frame, shards::Shards};
-use crate::{Result, Unavailable};
+use crate::{Measure, Result, Unavailable};
 
+pub(super) use outages::Outages;
 pub(super) use probes::Probes;
 use session::Session;
 
 /// How often a probe is sent, and this node's lease renewed.
 const BEAT: Duration = probes::BEAT;
+
+/// How often the server's clock is read.
+const CLOCK_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Longest pause between two attempts to reach Redis.
 const MAX_PAUSE: Duration = Duration::from_secs(1);
@@ -138,6 +143,7 @@ impl RedisBackplane {
         }
         gate.is_open = true;
         self.is_up.store(true, Ordering::Release);
+        self.outages.end();
         drop(gate);
         self.has_lost_data.store(false, Ordering::Release);
         if has_lost {
@@ -159,6 +165,7 @@ impl RedisBackplane {
             && was_up
         {
             tracing::warn!(reason, "the link to Redis is down");
+            self.outages.begin();
             gate.is_interrupted = true;
             // What is logged meanwhile does not come here, or comes from the store without its place.
             self.mark_unlogged();
@@ -177,6 +184,7 @@ impl RedisBackplane {
         let end = tokio::select! {
             () = lost.cancelled() => Err(Unavailable::new("the connection was lost")),
             end = self.keep_probing() => end,
+            () = self.read_clock() => Ok(()),
             end = self.keep_lease() => end,
             end = self.keep_subscribed(session) => end,
             () = self.tend_users() => Ok(()),
@@ -194,6 +202,22 @@ impl RedisBackplane {
                 return Err(Unavailable::new("probes do not come back"));
             }
             self.send_probes();
+        }
+    }
+
+    /// Reads the server's clock now and then: what the nodes' own clocks can be compared with.
+    async fn read_clock(&self) {
+        let mut due = tokio::time::interval(CLOCK_INTERVAL);
+        loop {
+            due.tick().await;
+            let asked = Instant::now();
+            let time: Result<(i64, i64)> = self.commands.query(&redis::cmd("TIME")).await;
+            if let Ok((seconds, micros)) = time {
+                let millis = seconds.saturating_mul(1_000).saturating_add(micros / 1_000);
+                // It was read half-way, as far as anybody knows.
+                let ago = asked.elapsed() / 2;
+                self.measured(Measure::Clock { millis, ago });
+            }
         }
     }
 

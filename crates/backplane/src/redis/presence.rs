@@ -26,7 +26,7 @@ use tokio::time::Instant;
 use super::{RedisBackplane, commands::first_and_rest};
 #[cfg(doc)]
 use crate::Inbound;
-use crate::{NodeTag, Presence, Result};
+use crate::{Measure, NodeTag, Presence, Result};
 
 use announcing::Leftovers;
 pub(super) use announcing::sign;
@@ -166,6 +166,7 @@ impl RedisBackplane {
                 tracing::debug!(%error, "not known whether changes of presence are left over");
             }
             self.announce_changes();
+            self.measured(Measure::Sweep);
         }
     }
 

@@ -15,7 +15,7 @@ use super::{
     RedisBackplane,
     seal::{FrameKey, sender_of},
 };
-use crate::{NodeTag, Result, RouteError, Routing, Unavailable};
+use crate::{Measure, NodeTag, Result, RouteError, Routing, Unavailable};
 
 pub(super) use frame::Frame;
 pub(super) use requests::Routes;
@@ -187,7 +187,11 @@ impl RedisBackplane {
             return self.count_malformed("a frame that has come before");
         }
         match frame {
-            Frame::Probe(count) if from == self.tag => self.probes.heard(channel, count),
+            Frame::Probe(count) if from == self.tag => {
+                if let Some(round_trip) = self.probes.heard(channel, count) {
+                    self.measured(Measure::Probe(round_trip));
+                }
+            }
             Frame::Membership => self.members.nudge(),
             _ if !is_open => (),
             Frame::Mark(number) if from == self.tag => self.marks.passed(number),

@@ -64,12 +64,15 @@ impl Probes {
         self.ways.lock().iter().any(|way| way.channel == name)
     }
 
-    /// The probe `count` has come back on `channel`.
-    pub(in crate::redis) fn heard(&self, channel: &str, count: u64) {
+    /// The probe `count` has come back on `channel`. Answers how long the latest one took.
+    pub(in crate::redis) fn heard(&self, channel: &str, count: u64) -> Option<Duration> {
+        let mut round_trip = None;
         for way in self.ways.lock().iter_mut().filter(|way| way.channel == channel) {
             way.heard(count);
+            round_trip = (count == way.sent).then(|| way.complete_until.elapsed());
         }
         self.news.notify_waiters();
+        round_trip
     }
 
     /// The next probes: which channels they go to, and their numbers.
@@ -129,11 +132,12 @@ mod tests {
         for n in 1..=MAX_UNHEARD {
             assert!(!probes.have_failed());
             assert_eq!(probes.next(), [("a".to_owned(), n), ("b".to_owned(), n)]);
-            probes.heard("a", n);
-            probes.heard("c", n);
+            assert!(probes.heard("a", n).is_some());
+            assert_eq!(probes.heard("a", n - 1), None);
+            assert_eq!(probes.heard("c", n), None);
         }
         assert!(probes.have_failed());
-        probes.heard("b", MAX_UNHEARD);
+        assert!(probes.heard("b", MAX_UNHEARD).is_some());
         assert!(!probes.have_failed());
         probes.all_heard().await;
         assert_eq!(probes.failures(), 1);
