@@ -18,7 +18,7 @@ pub use handshake::{Caller, Refusal, authenticate, bearer};
 pub use jwks::{Jwks, JwksFile};
 pub use keys::PublicKey;
 pub use mint::{MintError, mint};
-pub use verifier::{BackendError, Verifier, warnings};
+pub use verifier::{Attempt, BackendError, Verifier, warnings};
 
 /// How far two clocks may be apart where `exp` and `nbf` are looked at, in milliseconds.
 pub const LEEWAY_MS: i64 = 5_000;

@@ -1,7 +1,8 @@
 //! The command line: `carillon serve` runs a node, the other commands help with running it.
 //!
 //! What was asked for goes to standard output, all else (errors, logs) to standard error. The exit code is 0 where all
-//! went well, 1 where something failed at run time, 2 where the command line or the settings are wrong.
+//! went well, 1 where something failed at run time, 2 where the command line or the settings are wrong, and 128 and the
+//! signal's number (143 for SIGTERM, 130 for SIGINT) where a node that was stopping was told to end at once.
 
 mod check;
 mod completions;
@@ -65,6 +66,11 @@ enum Failure {
     Usage(anyhow::Error),
     /// Anything else.
     Runtime(anyhow::Error),
+    /// A second signal ended a node that was stopping.
+    Cut {
+        /// The signal's number.
+        signal: u8,
+    },
 }
 
 impl From<SettingsError> for Failure {
@@ -101,6 +107,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             code
         }
         Err(Failure::Runtime(error)) => complain(&error, ExitCode::FAILURE),
+        // As shells tell that a signal ended a process.
+        Err(Failure::Cut { signal }) => ExitCode::from(128 + signal),
     }
 }
 

@@ -2,6 +2,7 @@
 //! backplane learns which rooms have sockets here.
 
 mod catch_up;
+mod delivery;
 pub mod forwarding;
 pub mod hand_over;
 pub(crate) mod message;
@@ -13,7 +14,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use carillon_backplane::{Asked, Backplane, Inbound, NodeTag, Place, Selection, SocketSummary};
+use carillon_backplane::{Asked, Backplane, Inbound, Measure, NodeTag, Place, Selection, SocketSummary};
 use carillon_protocol::{
     adapter::Broadcast,
     id::{Room, UserId},
@@ -36,6 +37,7 @@ use crate::{
 };
 
 pub use catch_up::CatchUp;
+pub use delivery::Delivery;
 
 /// How many answers of sockets may wait to be passed on.
 const WAITING_ANSWERS: usize = 64;
@@ -44,6 +46,8 @@ const WAITING_ANSWERS: usize = 64;
 pub struct Receiver {
     /// This node's sockets.
     pub hub: Arc<Hub<Peer>>,
+    /// The way to them.
+    pub delivery: Arc<Delivery>,
     /// What is kept of them.
     pub sockets: Arc<Sockets>,
     /// Use cases.
@@ -74,7 +78,7 @@ impl Inbound for Receiver {
             (None, Place::At(offset)) => Some(offset),
             (None, Place::Unlogged | Place::Unkept) => None,
         };
-        self.hub.deliver(broadcast, offset);
+        self.delivery.deliver(broadcast, offset);
     }
 
     fn ask(&self, broadcast: &Broadcast, timeout: Duration) -> Asked {
@@ -135,6 +139,22 @@ impl Inbound for Receiver {
 
     fn fence(&self, id: &str) {
         self.hand_over.fence(id);
+    }
+
+    fn measured(&self, measure: Measure) {
+        let Delivery { metrics, clock, .. } = &*self.delivery;
+        match measure {
+            Measure::Probe(round_trip) => metrics.cluster.probed(round_trip),
+            Measure::Lag(lag) => metrics.cluster.lagged(lag),
+            Measure::Clock { millis, ago } => {
+                let ago = i64::try_from(ago.as_millis()).unwrap_or(i64::MAX);
+                let shared = millis.saturating_add(ago);
+                metrics
+                    .cluster
+                    .clock_is_ahead(clock.now().as_millis().saturating_sub(shared));
+            }
+            Measure::Sweep => metrics.cluster.swept(clock.now().as_millis()),
+        }
     }
 
     async fn request(&self, from: NodeTag, body: Bytes) -> Bytes {

@@ -87,6 +87,15 @@ impl Limit {
         Self::ConnectionRate,
     ];
 
+    /// What it is counted by, as metrics name it.
+    #[must_use]
+    pub const fn scope(self) -> &'static str {
+        match self {
+            Self::Messages | Self::UserRequests | Self::UserConnections => "user",
+            Self::AddressRequests | Self::AddressConnections | Self::ConnectionRate => "ip",
+        }
+    }
+
     /// Its name in metrics.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -12,7 +12,8 @@ use actix_web::{dev::ServerHandle, web};
 use anyhow::Context as _;
 use carillon_socketio::{CloseReason, Engine};
 use carillon_store::Store;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::task::TaskTracker;
 
 use crate::{
     cluster::forwarding::Forwarding,
@@ -21,6 +22,7 @@ use crate::{
     },
     services::Services,
     settings::Settings,
+    telemetry::{MeteredStore, ProcessCounts},
 };
 use backends::Joint;
 pub(crate) use backends::{database_path, redis_options};
@@ -32,6 +34,22 @@ use servers::{Listeners, Parts};
 const DRAIN_NOTICE: Duration = Duration::from_millis(250);
 /// How long a node that drains takes to tell the others what they have not heard yet.
 const LAST_WORDS: Duration = Duration::from_secs(2);
+/// How long the end of each connection takes, where there is time for all of them: other nodes take so many clients with ease.
+const DRAIN_PACE: Duration = Duration::from_millis(4);
+/// How long the server of health and metrics is waited for at the very end.
+const LAST_SERVER_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How a node came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// It was told to stop, and has sent its clients away and made everything durable.
+    Drained,
+    /// It was told a second time, and ended at once.
+    Cut {
+        /// The number of the second signal.
+        signal: u8,
+    },
+}
 
 /// A node that serves.
 pub struct Node {
@@ -41,8 +59,12 @@ pub struct Node {
     joint: Joint,
     engine: Arc<Engine>,
     forwarding: Arc<Forwarding>,
-    servers: Vec<ServerHandle>,
+    clients: ServerHandle,
+    /// Of health and metrics, where they are apart: it ends last.
+    internal: Option<ServerHandle>,
+    last: TaskTracker,
     address: SocketAddr,
+    drain_window: Duration,
     drain_timeout: Duration,
 }
 
@@ -60,17 +82,19 @@ impl Node {
     ///
     /// # Errors
     /// Where the store cannot be opened, a port is taken, or the built-in cryptography does not work.
-    pub async fn start(settings: &Settings, listening: impl FnOnce(SocketAddr)) -> anyhow::Result<Self> {
-        let frame = Frame::new(settings)?;
+    pub async fn start(
+        settings: &Settings,
+        counts: &Arc<ProcessCounts>,
+        listening: impl FnOnce(SocketAddr),
+    ) -> anyhow::Result<Self> {
+        let frame = Frame::new(settings, counts)?;
         let health = web::Data::new(frame.health());
         let origins = web::Data::new(settings.origins.clone());
         let listeners = Listeners::bind(settings)?;
         let address = listeners.address()?;
         let internal = listeners.serve_internal(&health)?;
-        let mut servers: Vec<_> = internal
-            .into_iter()
-            .map(|server| servers::spawn(server, &frame.tasks))
-            .collect();
+        let last = TaskTracker::new();
+        let internal = internal.map(|server| servers::spawn(server, &last));
 
         let waiting = if backends::is_self_contained(settings) {
             None
@@ -85,6 +109,7 @@ impl Node {
             listening(address);
         }
         let store = backends::open_store(settings).await?;
+        let store: Arc<dyn Store> = Arc::new(MeteredStore::new(store, frame.metrics.store.clone()));
         frame.states.has_store();
         let joint = Joint::open(settings).await;
         let service = frame.assemble(settings, &store, &joint).await;
@@ -113,6 +138,7 @@ impl Node {
             }),
             origins,
             metrics: web::Data::from(Arc::clone(&frame.metrics)),
+            runtimes: Arc::clone(&frame.runtimes),
             dev_tokens: settings
                 .dev
                 .then(|| web::Data::new(DevTokens::new(settings.auth.clone(), Arc::clone(&frame.clock)))),
@@ -123,7 +149,7 @@ impl Node {
                 .then(|| web::Data::new(Console::new(settings, address))),
         };
         let clients = listeners.serve_clients(settings, parts)?;
-        servers.insert(0, servers::spawn(clients, &frame.tasks));
+        let clients = servers::spawn(clients, &frame.tasks);
         if let Some(waiting) = waiting {
             waiting.stop(true).await;
         }
@@ -147,8 +173,11 @@ impl Node {
             joint,
             engine,
             forwarding,
-            servers,
+            clients,
+            internal,
+            last,
             address,
+            drain_window: settings.drain_window,
             drain_timeout: settings.drain_timeout,
         })
     }
@@ -165,29 +194,37 @@ impl Node {
     /// # Errors
     /// Where the store cannot be flushed.
     pub async fn drain(self) -> anyhow::Result<()> {
-        tracing::info!("draining");
+        let connections = self.engine.counters().live();
+        let window = self
+            .drain_window
+            .min(DRAIN_PACE.saturating_mul(u32::try_from(connections).unwrap_or(u32::MAX)));
+        tracing::info!(connections, ?window, "draining");
         let Frame {
             readiness,
             sessions,
             tasks,
             stopping,
             left,
+            metrics,
             ..
         } = self.frame;
         readiness.advance(Stage::Draining);
         stopping.cancel();
         self.services.presence.drain();
-        if self.engine.counters().live() > 0 {
-            // Who asks whether the node is ready learns that it is not before its clients come back.
-            tokio::time::sleep(DRAIN_NOTICE).await;
-        }
-        self.engine.close_all(CloseReason::ServerShutdown);
-        sessions.close();
-        if tokio::time::timeout(self.drain_timeout, sessions.wait())
-            .await
-            .is_err()
-        {
-            tracing::warn!(left = sessions.len(), "not every client took its leave in time");
+        let gone = async {
+            if connections > 0 {
+                // Who asks whether the node is ready learns that it is not before its clients come back.
+                tokio::time::sleep(DRAIN_NOTICE).await;
+            }
+            self.engine.close_over(window, CloseReason::ServerShutdown).await;
+            sessions.close();
+            sessions.wait().await;
+        };
+        if tokio::time::timeout(self.drain_timeout, gone).await.is_err() {
+            let left = sessions.len();
+            self.engine.close_all(CloseReason::ServerShutdown);
+            metrics.drain_forced(left);
+            tracing::warn!(left, "not every client took its leave in time");
         }
         self.forwarding.let_go().await;
         if tokio::time::timeout(LAST_WORDS, self.services.announce_backlog())
@@ -198,9 +235,7 @@ impl Node {
         }
         self.joint.leave().await;
         left.cancel();
-        for server in &self.servers {
-            server.stop(true).await;
-        }
+        self.clients.stop(true).await;
         tasks.close();
         if tokio::time::timeout(self.drain_timeout, tasks.wait())
             .await
@@ -208,30 +243,63 @@ impl Node {
         {
             tracing::warn!(tasks = tasks.len(), "not every task ended in time");
         }
-        self.store.flush().await.context("the store cannot be flushed")?;
+        let flushed = self.store.flush().await.context("the store cannot be flushed");
+        if let Some(internal) = &self.internal {
+            internal.stop(true).await;
+            self.last.close();
+            let _late = tokio::time::timeout(LAST_SERVER_TIMEOUT, self.last.wait()).await;
+        }
+        flushed?;
         tracing::info!("drained");
         Ok(())
     }
 }
 
-/// Serves until SIGTERM or SIGINT, then drains. `listening` is told the address.
+/// Serves until SIGTERM or SIGINT, then drains, and ends at once at the second. `listening` is told the address.
 ///
 /// # Errors
 /// Those of [`Node::start`] and [`Node::drain`].
-pub async fn run(settings: &Settings, listening: impl FnOnce(SocketAddr)) -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut told_to_stop = std::pin::pin!(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    });
+pub async fn run(
+    settings: &Settings,
+    counts: &Arc<ProcessCounts>,
+    listening: impl FnOnce(SocketAddr),
+) -> anyhow::Result<End> {
+    let mut signals = Signals::new()?;
     let node = tokio::select! {
-        node = Node::start(settings, listening) => node?,
+        node = Node::start(settings, counts, listening) => node?,
         // It has no client and nothing that is not durable.
-        () = &mut told_to_stop => return Ok(()),
+        _ = signals.next() => return Ok(End::Drained),
     };
-    told_to_stop.await;
-    node.drain().await
+    signals.next().await;
+    tokio::select! {
+        drained = node.drain() => drained.map(|()| End::Drained),
+        signal = signals.next() => {
+            tracing::warn!("told to stop a second time: the node ends at once");
+            Ok(End::Cut { signal })
+        }
+    }
+}
+
+/// What tells a node to stop.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    /// The number of the next one.
+    async fn next(&mut self) -> u8 {
+        let kind = tokio::select! {
+            _ = self.terminate.recv() => SignalKind::terminate(),
+            _ = self.interrupt.recv() => SignalKind::interrupt(),
+        };
+        u8::try_from(kind.as_raw_value()).unwrap_or_default()
+    }
 }

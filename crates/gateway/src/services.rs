@@ -1,6 +1,7 @@
 //! Use cases: what a client's request does, without HTTP and without sockets. Each works over the store, the
 //! backplane and the clock alone. Callers have already decided that the user may do it.
 
+pub mod accepted;
 mod backlog;
 pub mod chats;
 mod lanes;
@@ -25,7 +26,7 @@ use carillon_protocol::{
 use carillon_store::{Store, StoreError};
 use tokio_util::task::TaskTracker;
 
-use crate::{clock::Clock, gaps::Gaps};
+use crate::{clock::Clock, gaps::Gaps, telemetry::Metrics};
 
 pub use backlog::Waiting;
 
@@ -70,6 +71,15 @@ pub(crate) fn broadcast(event: Event, rooms: Vec<Room>, except: Vec<Room>) -> Br
     }
 }
 
+/// What is measured of messages and notifications.
+#[derive(Debug, Clone)]
+pub struct Measures {
+    /// What comes of them.
+    pub metrics: Arc<Metrics>,
+    /// Which of them are being announced.
+    pub accepted: Arc<accepted::Accepted>,
+}
+
 /// All use cases of a node.
 pub struct Services {
     /// Sending, reading and marking messages.
@@ -82,6 +92,8 @@ pub struct Services {
     pub typing: typing::Typing,
     /// Who is online.
     pub presence: Arc<presence::Presence>,
+    /// What is being announced.
+    pub accepted: Arc<accepted::Accepted>,
     backplane: Arc<dyn Backplane>,
 }
 
@@ -101,24 +113,39 @@ impl Services {
         scope: presence::Scope,
         gaps: Gaps,
         tasks: TaskTracker,
+        metrics: Arc<Metrics>,
     ) -> Self {
+        let accepted = Arc::new(accepted::Accepted::default());
+        let measures = Measures {
+            metrics: metrics.clone(),
+            accepted: accepted.clone(),
+        };
         Self {
-            messages: messages::Messages::new(store.clone(), backplane.clone(), clock.clone(), gaps.clone()),
+            messages: messages::Messages::new(
+                store.clone(),
+                backplane.clone(),
+                clock.clone(),
+                gaps.clone(),
+                measures.clone(),
+            ),
             notifications: notifications::Notifications::new(
                 store.clone(),
                 backplane.clone(),
                 clock.clone(),
                 gaps,
+                measures,
             ),
             chats: chats::Chats::new(store.clone()),
-            typing: typing::Typing::new(backplane.clone(), clock.clone()),
+            typing: typing::Typing::new(backplane.clone(), clock.clone(), metrics.clone()),
             presence: Arc::new(presence::Presence::new(
                 store,
                 backplane.clone(),
                 clock,
                 scope,
                 tasks,
+                metrics,
             )),
+            accepted,
             backplane,
         }
     }

@@ -67,7 +67,9 @@ pub struct Settings {
     pub ping_timeout: Duration,
     /// `CARILLON_RECOVERY_WINDOW`: how long a lost session may be recovered. Default: 120 s.
     pub recovery_window: Duration,
-    /// `CARILLON_DRAIN_TIMEOUT`: how long a stopping node takes to send its clients away. Default: 15 s.
+    /// `CARILLON_DRAIN_WINDOW`: over how long a stopping node spreads the end of its connections, at most. Default: 10 s.
+    pub drain_window: Duration,
+    /// `CARILLON_DRAIN_TIMEOUT`: how long a stopping node takes to send its clients away, in all. Default: 15 s.
     pub drain_timeout: Duration,
     /// `CARILLON_PRESENCE`: who learns who is online. Default: all.
     pub presence: Scope,
@@ -79,6 +81,8 @@ pub struct Settings {
     pub auth: AuthSettings,
     /// What is logged, and how.
     pub log: LogSettings,
+    /// Where traces go.
+    pub traces: TraceSettings,
 }
 
 /// What makes the node one of several.
@@ -152,6 +156,15 @@ pub struct LogSettings {
     pub format: LogFormat,
 }
 
+/// Where traces go, and how many.
+#[derive(Debug, Clone)]
+pub struct TraceSettings {
+    /// `CARILLON_OTLP_ENDPOINT`: their receiver, over gRPC without TLS. Default: none, nothing is traced.
+    pub otlp_endpoint: Option<String>,
+    /// `CARILLON_TRACE_RATIO`: the share of traces that are sent, 0 to 1. Default: 1.
+    pub ratio: f64,
+}
+
 /// How a line of the log looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
@@ -178,6 +191,7 @@ impl Default for Settings {
             ping_interval: Duration::from_secs(25),
             ping_timeout: Duration::from_secs(60),
             recovery_window: Duration::from_secs(120),
+            drain_window: Duration::from_secs(10),
             drain_timeout: Duration::from_secs(15),
             presence: Scope::All,
             cluster: ClusterSettings::default(),
@@ -186,6 +200,10 @@ impl Default for Settings {
             log: LogSettings {
                 filter: String::from("info"),
                 format: LogFormat::Text,
+            },
+            traces: TraceSettings {
+                otlp_endpoint: None,
+                ratio: 1.0,
             },
         }
     }

@@ -18,16 +18,22 @@ use carillon_socketio::{
     Socket, random_id,
 };
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use crate::{
     auth::{self, LEEWAY_MS, Verifier},
     clock::Clock,
+    cluster::Delivery,
     events::{Caller, Effect, Events, Outcome},
     gaps::Gaps,
     http::client::UNKNOWN_ADDRESS,
     limits::{ConnectionSlot, Limits, RetryAfter},
     services::Services,
-    telemetry::Metrics,
+    telemetry::{
+        Metrics,
+        metrics::{RecoveryOutcome, Rejection, known_event},
+        traces,
+    },
 };
 
 pub use peer::Peer;
@@ -41,6 +47,8 @@ pub(crate) const NAMESPACE: &str = "/";
 pub struct Sockets {
     /// This node's sockets.
     pub hub: Arc<Hub<Peer>>,
+    /// The way to them.
+    pub delivery: Arc<Delivery>,
     /// Sessions, presence and events of all nodes.
     pub backplane: Arc<dyn Backplane>,
     /// What events do.
@@ -78,15 +86,18 @@ impl Handler<Peer> for Sockets {
         let caller =
             auth::authenticate(&self.verifier, Some(request.auth), authorization).map_err(|refusal| {
                 tracing::debug!(cause = %refusal, "handshake refused");
-                self.metrics.connection_rejected_unauthenticated();
+                self.metrics.connections.refused(Rejection::Unauthenticated);
                 Refusal::new(refusal.to_string())
             })?;
         let user = caller.user;
         let resumed = match request.resume {
-            Some(resume) => self
-                .reclaim(resume, &user)
-                .await
-                .map(|record| (record, resume.offset)),
+            Some(resume) => {
+                let record = self.reclaim(resume, &user).await;
+                if record.is_none() {
+                    self.metrics.connections.recovery(RecoveryOutcome::TooOld);
+                }
+                record.map(|record| (record, resume.offset))
+            }
             None => None,
         };
         let slot = match self.slot(&request.handshake.address, &user) {
@@ -130,27 +141,38 @@ impl Handler<Peer> for Sockets {
     }
 
     async fn missed(&self, socket: &Arc<Socket<Peer>>, offset: &str) -> Option<Vec<MissedEvent>> {
-        let missed = self.missed_since(socket, offset).await;
-        self.metrics.recovery(missed.is_some());
+        let connections = &self.metrics.connections;
+        let missed = match self.missed_since(socket, offset).await {
+            Ok(missed) => missed,
+            Err(outcome) => {
+                connections.recovery(outcome);
+                return None;
+            }
+        };
+        connections.recovered(missed.len());
         let event = |missed: carillon_backplane::Missed| MissedEvent {
+            tracked: self.delivery.recovered(&missed.broadcast),
             broadcast: missed.broadcast,
             offset: missed.offset,
         };
-        Some(missed?.into_iter().map(event).collect())
+        Some(missed.into_iter().map(event).collect())
     }
 
     async fn connected(&self, socket: &Arc<Socket<Peer>>) {
-        let peer = socket.data();
-        socket.session().set_owner(peer.user().text().clone());
-        self.expire(socket, peer.expires_at());
-        // Both at once: what the client does next, on whichever node, should find the two done.
-        tokio::join!(self.services.presence.connected(peer.user()), self.keep(socket));
+        let session = socket.session();
+        self.metrics
+            .connections
+            .connected(session.opened_by(), session.opened_at().elapsed());
+        self.begin(socket).await;
     }
 
     async fn event(&self, socket: &Arc<Socket<Peer>>, args: Vec<Value>) -> Vec<Value> {
+        let begun = Instant::now();
         let Some((name, rest)) = args.split_first() else {
             return Vec::new();
         };
+        let name_text = name.as_text().map_or("", |name| name);
+        let span = traces::event_span(known_event(name_text));
         let caller = Caller {
             user: socket.data().user(),
             socket_room: socket.room(),
@@ -160,13 +182,19 @@ impl Handler<Peer> for Sockets {
             reply,
             ack,
             failure,
-        } = self.events.handle(&caller, name, rest).await;
-        self.metrics
-            .event(name.as_text().map_or("", |name| name), failure);
+        } = self
+            .events
+            .handle(&caller, name, rest)
+            .instrument(span.clone())
+            .await;
         self.apply(socket, effect).await;
         if let Some(reply) = reply {
             socket.emit(&reply);
         }
+        if let Some(code) = failure {
+            traces::refused(&span, code);
+        }
+        self.metrics.events.answered(name_text, failure, begun.elapsed());
         ack
     }
 
@@ -194,7 +222,7 @@ impl Handler<Peer> for Sockets {
     }
 
     async fn arrived(&self, socket: &Arc<Socket<Peer>>) {
-        self.connected(socket).await;
+        self.begin(socket).await;
     }
 
     async fn handed_over(&self, socket: &Arc<Socket<Peer>>) {
@@ -207,12 +235,21 @@ impl Handler<Peer> for Sockets {
 }
 
 impl Sockets {
+    /// What is done for each socket that has come, from a client or from another node.
+    async fn begin(&self, socket: &Arc<Socket<Peer>>) {
+        let peer = socket.data();
+        socket.session().set_owner(peer.user().text().clone());
+        self.expire(socket, peer.expires_at());
+        // Both at once: what the client does next, on whichever node, should find the two done.
+        tokio::join!(self.services.presence.connected(peer.user()), self.keep(socket));
+    }
+
     fn slot(&self, address: &str, user: &UserId) -> Result<ConnectionSlot, Refusal> {
         let address = address.parse().unwrap_or(UNKNOWN_ADDRESS);
         self.limits
             .connection(address, user)
             .map_err(|RetryAfter { millis }| {
-                self.metrics.connection_rejected_limited();
+                self.metrics.connections.refused(Rejection::ConnectionLimit);
                 let mut data = carillon_protocol::value::Object::with_capacity(2);
                 data.push("code", Code::RateLimited.as_str());
                 data.push("retryAfterMs", millis);
@@ -229,12 +266,15 @@ impl Sockets {
         &self,
         socket: &Arc<Socket<Peer>>,
         offset: &str,
-    ) -> Option<Vec<carillon_backplane::Missed>> {
+    ) -> Result<Vec<carillon_backplane::Missed>, RecoveryOutcome> {
         if !self.gaps.are_closed() {
-            return None;
+            return Err(RecoveryOutcome::Error);
         }
-        let rooms = self.all_rooms(socket);
-        self.backplane.missed(offset, &rooms).await.ok().flatten()
+        match self.backplane.missed(offset, &self.all_rooms(socket)).await {
+            Ok(Some(missed)) => Ok(missed),
+            Ok(None) => Err(RecoveryOutcome::TooOld),
+            Err(_) => Err(RecoveryOutcome::Error),
+        }
     }
 
     /// Has the node be given what is said in `rooms`. Where the others are out of reach, local service goes on.

@@ -1,9 +1,16 @@
-//! What a node tells its operator: logs and metrics. Neither ever holds a token or the text of a message.
+//! What a node tells its operator: logs, metrics and traces. None of them ever holds a token or the text of a message.
 
 #[cfg(test)]
 pub(crate) mod capture;
 mod logs;
-mod metrics;
+mod metered_store;
+pub mod metrics;
+mod process;
+mod runtimes;
+pub mod traces;
 
 pub use logs::{LogError, init_logs};
+pub use metered_store::MeteredStore;
 pub use metrics::{Metrics, Totals};
+pub use process::{ProcessCounts, ProcessTotals};
+pub use runtimes::Runtimes;

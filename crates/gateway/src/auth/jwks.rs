@@ -19,7 +19,11 @@ use std::{
 };
 
 use arc_swap::{ArcSwap, Guard};
-use tokio::{sync::Notify, time};
+use parking_lot::Mutex;
+use tokio::{
+    sync::Notify,
+    time::{self, Instant},
+};
 
 pub(super) use key_set::{KeySet, Named};
 
@@ -48,6 +52,10 @@ pub struct Jwks {
     /// Of what the last look found.
     fingerprint: AtomicU64,
     unknown_kid: Notify,
+    /// When a key set was read last.
+    read_at: Mutex<Instant>,
+    /// Looks that found a key set, and looks that did not.
+    looks: [AtomicU64; 2],
 }
 
 impl JwksFile {
@@ -81,12 +89,29 @@ impl Jwks {
             set: ArcSwap::new(file.set),
             fingerprint: AtomicU64::new(file.fingerprint),
             unknown_kid: Notify::new(),
+            read_at: Mutex::new(Instant::now()),
+            looks: Default::default(),
         }
     }
 
     /// The set of the moment.
     pub(super) fn current(&self) -> Guard<Arc<KeySet>> {
         self.set.load()
+    }
+
+    /// How long ago a key set was read, and how many looks found one and did not.
+    #[must_use]
+    pub fn freshness(&self) -> (Duration, [u64; 2]) {
+        let looks = self.looks.each_ref().map(|count| count.load(Ordering::Relaxed));
+        (self.read_at.lock().elapsed(), looks)
+    }
+
+    fn looked(&self, is_good: bool) {
+        let [good, bad] = &self.looks;
+        if is_good {
+            *self.read_at.lock() = Instant::now();
+        }
+        (if is_good { good } else { bad }).fetch_add(1, Ordering::Relaxed);
     }
 
     /// Has the file looked at soon, as a token named a key that the set lacks.
@@ -113,10 +138,13 @@ impl Jwks {
     /// is no key set in it.
     fn take(&self, found: Result<Vec<u8>, String>) {
         let fingerprint = fingerprint(&found);
-        if self.fingerprint.swap(fingerprint, Ordering::Relaxed) == fingerprint {
+        let is_known = self.fingerprint.swap(fingerprint, Ordering::Relaxed) == fingerprint;
+        let parsed = found.and_then(|text| KeySet::parse(&text));
+        self.looked(parsed.is_ok());
+        if is_known {
             return;
         }
-        match found.and_then(|text| KeySet::parse(&text)) {
+        match parsed {
             Ok(set) => {
                 set.report(&self.path);
                 self.set.store(Arc::new(set));

@@ -4,7 +4,10 @@
 //! and keys are those of the settings alone, whatever a header says about `jku`, `jwk` or `x5u`; its `kid` picks among
 //! those of the key set.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, crypto};
@@ -29,6 +32,49 @@ pub struct Verifier {
     jwks: Option<Arc<Jwks>>,
     settings: AuthSettings,
     clock: Arc<dyn Clock>,
+    attempts: [AtomicU64; Attempt::ALL.len()],
+}
+
+/// What came of a token, for metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Attempt {
+    /// It is good.
+    Ok,
+    /// Its time is over.
+    Expired,
+    /// It is no token, or of a kind that is not taken.
+    Malformed,
+    /// None of the keys made its signature.
+    BadSignature,
+    /// The same, and it names a key that the key set lacks.
+    UnknownKid,
+    /// It does not say what it must.
+    Claims,
+}
+
+impl Attempt {
+    /// Every one, in the order of the variants.
+    pub const ALL: [Self; 6] = [
+        Self::Ok,
+        Self::Expired,
+        Self::Malformed,
+        Self::BadSignature,
+        Self::UnknownKid,
+        Self::Claims,
+    ];
+
+    /// Its name in metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Expired => "expired",
+            Self::Malformed => "malformed",
+            Self::BadSignature => "bad_signature",
+            Self::UnknownKid => "unknown_kid",
+            Self::Claims => "claims",
+        }
+    }
 }
 
 /// The cryptography that was built in does not work.
@@ -55,6 +101,7 @@ impl Verifier {
             jwks: settings.jwks.clone().map(|file| Arc::new(Jwks::new(file))),
             settings: settings.clone(),
             clock,
+            attempts: Default::default(),
         })
     }
 
@@ -72,22 +119,57 @@ impl Verifier {
     /// extension (`crit`), a time not yet come, an audience or issuer other than those configured, a user's id that is
     /// none, more than [`MAX_TOKEN_BYTES`].
     pub fn verify(&self, token: &str) -> Result<Identity, TokenError> {
+        let judged = self.judge(token);
+        let attempt = judged.as_ref().map_or_else(|refusal| *refusal, |_| Attempt::Ok);
+        if let Some(count) = self.attempts.get(attempt as usize) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+        judged.map_err(|refusal| match refusal {
+            Attempt::Expired => TokenError::Expired,
+            _ => TokenError::Invalid,
+        })
+    }
+
+    /// How many tokens were looked at so far, in the order of [`Attempt::ALL`].
+    #[must_use]
+    pub fn attempts(&self) -> [u64; Attempt::ALL.len()] {
+        self.attempts
+            .each_ref()
+            .map(|count| count.load(Ordering::Relaxed))
+    }
+
+    fn judge(&self, token: &str) -> Result<Identity, Attempt> {
         if token.len() > MAX_TOKEN_BYTES {
-            return Err(TokenError::Invalid);
+            return Err(Attempt::Malformed);
         }
-        let (message, signature) = token.rsplit_once('.').ok_or(TokenError::Invalid)?;
-        let (header, payload) = message.split_once('.').ok_or(TokenError::Invalid)?;
-        let header = decode(header)?;
-        let algorithm = algorithm(&header).ok_or(TokenError::Invalid)?;
+        let (message, signature) = token.rsplit_once('.').ok_or(Attempt::Malformed)?;
+        let (header, payload) = message.split_once('.').ok_or(Attempt::Malformed)?;
+        let header = decode(header).ok_or(Attempt::Malformed)?;
+        let algorithm = algorithm(&header).ok_or(Attempt::Malformed)?;
         let kid = header.get("kid").and_then(Json::as_str);
-        if !self.is_signed(message, signature, algorithm, kid) {
-            return Err(TokenError::Invalid);
-        }
-        claims::identify(&decode(payload)?, &self.settings, self.clock.now())
+        self.check_signature(message, signature, algorithm, kid)?;
+        let payload = decode(payload).ok_or(Attempt::Malformed)?;
+        claims::identify(&payload, &self.settings, self.clock.now()).map_err(|error| match error {
+            TokenError::Expired => Attempt::Expired,
+            TokenError::Invalid => Attempt::Claims,
+        })
     }
 
     /// Whether one of the algorithm's own keys made the signature: of the key set's those that `kid` may mean.
-    fn is_signed(&self, message: &str, signature: &str, algorithm: Algorithm, kid: Option<&str>) -> bool {
+    fn check_signature(
+        &self,
+        message: &str,
+        signature: &str,
+        algorithm: Algorithm,
+        kid: Option<&str>,
+    ) -> Result<(), Attempt> {
+        let signed = |is_signed| {
+            if is_signed {
+                Ok(())
+            } else {
+                Err(Attempt::BadSignature)
+            }
+        };
         let made_it = |key: &DecodingKey| {
             crypto::verify(signature, message.as_bytes(), key, algorithm).unwrap_or(false)
         };
@@ -99,18 +181,19 @@ impl Verifier {
             own.any(|(_, key)| made_it(key))
         };
         let Some(jwks) = &self.jwks else {
-            return is_by_own();
+            return signed(is_by_own());
         };
         let set = jwks.current();
         let named = kid.map(|kid| set.named(kid, algorithm));
         if named == Some(Named::OtherAlgorithm) {
-            return false;
+            return Err(Attempt::BadSignature);
         }
         let is_signed = set.candidates(kid, algorithm).any(made_it) || is_by_own();
         if !is_signed && named == Some(Named::Nothing) {
             jwks.miss();
+            return Err(Attempt::UnknownKid);
         }
-        is_signed
+        signed(is_signed)
     }
 }
 
@@ -146,9 +229,8 @@ fn algorithm(header: &Map<String, Json>) -> Option<Algorithm> {
     }
 }
 
-fn decode(part: &str) -> Result<Map<String, Json>, TokenError> {
-    let json = URL_SAFE_NO_PAD.decode(part).map_err(|_| TokenError::Invalid)?;
-    serde_json::from_slice(&json).map_err(|_| TokenError::Invalid)
+fn decode(part: &str) -> Option<Map<String, Json>> {
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).ok()?).ok()
 }
 
 /// Signs and verifies test case 2 of RFC 4231, so that a build without working cryptography does not start.

@@ -1,22 +1,26 @@
 //! `carillon serve`: runs a node until it is told to stop.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use anyhow::Context as _;
 use clap::Args;
 
 use super::{Failure, say};
 use crate::{
-    node,
+    node::{self, End},
     settings::{Environment, Flags, Settings},
-    telemetry,
+    telemetry::{self, ProcessCounts, traces::Traces},
 };
 
 const AFTER_HELP: &str = "\
 Exit codes:
   0  stopped by SIGTERM or SIGINT, in order
   1  could not start, or not stop in order
-  2  the command line or the settings are wrong";
+  2  the command line or the settings are wrong
+  130, 143  told a second time, by SIGINT or SIGTERM: ended at once";
 
 /// Run a node until SIGTERM or SIGINT
 ///
@@ -33,15 +37,16 @@ pub struct Serve {
 impl Serve {
     pub(super) fn run(&self, environment: &Environment) -> Result<(), Failure> {
         let settings = Settings::load(&self.flags, environment)?;
-        serve(&settings, environment).map_err(Failure::Runtime)
+        match serve(&settings, environment).map_err(Failure::Runtime)? {
+            End::Drained => Ok(()),
+            End::Cut { signal } => Err(Failure::Cut { signal }),
+        }
     }
 }
 
-fn serve(settings: &Settings, environment: &Environment) -> anyhow::Result<()> {
-    telemetry::init_logs(&settings.log)?;
-    for remark in environment.remarks() {
-        tracing::warn!("{remark}");
-    }
+fn serve(settings: &Settings, environment: &Environment) -> anyhow::Result<End> {
+    let counts = Arc::new(ProcessCounts::default());
+    counts.count_panics();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(settings.workers)
         .enable_all()
@@ -52,7 +57,26 @@ fn serve(settings: &Settings, environment: &Environment) -> anyhow::Result<()> {
             tracing::warn!(%error, "the address cannot be printed");
         }
     };
-    runtime.block_on(Box::pin(node::run(settings, announce)))
+    let traces = {
+        let _inside = runtime.enter();
+        Traces::start(&settings.traces, &counts)?
+    };
+    telemetry::init_logs(&settings.log, &counts, traces.as_ref())?;
+    for remark in environment.remarks() {
+        tracing::warn!("{remark}");
+    }
+    let end = runtime.block_on(Box::pin(async {
+        let end = node::run(settings, &counts, announce).await;
+        if let Some(traces) = traces
+            && !matches!(end, Ok(End::Cut { .. }))
+        {
+            traces.flush().await;
+        }
+        end
+    }));
+    // Whatever still runs ends with the process.
+    runtime.shutdown_background();
+    end
 }
 
 /// This program as a shell in this folder may call it.

@@ -50,6 +50,7 @@ use crate::{
     clock::Clock,
     gaps::{Gap, Gaps},
     sockets::NAMESPACE,
+    telemetry::{Metrics, metrics},
 };
 
 pub(super) use outlet::Deliver;
@@ -73,6 +74,7 @@ pub struct CatchUp {
     outage: Mutex<Option<Outage>>,
     tasks: TaskTracker,
     stopping: CancellationToken,
+    metrics: Arc<Metrics>,
 }
 
 /// A time without the other nodes.
@@ -136,6 +138,7 @@ impl CatchUp {
         clock: Arc<dyn Clock>,
         tasks: TaskTracker,
         stopping: CancellationToken,
+        metrics: Arc<Metrics>,
     ) -> Self {
         let outlet = Arc::new(Outlet::new(deliver, gaps));
         Self {
@@ -146,6 +149,7 @@ impl CatchUp {
             outage: Mutex::default(),
             tasks,
             stopping,
+            metrics,
         }
     }
 
@@ -176,7 +180,15 @@ impl CatchUp {
             Kind::Message { room, seq } => {
                 if let Some(behind) = self.chats.deliver(room, seq, broadcast, place) {
                     let (chats, gap) = (Arc::clone(&self.chats), self.outlet.gaps.open());
-                    self.spawn(gap, async move { chats.fill(behind).await });
+                    let metrics = Arc::clone(&self.metrics);
+                    self.spawn(gap, async move {
+                        let is_filled = chats.fill(behind).await;
+                        metrics.events.gap(if is_filled {
+                            metrics::Gap::Repaired
+                        } else {
+                            metrics::Gap::Resync
+                        });
+                    });
                 }
             }
             Kind::Notification { room, id } => self.inboxes.deliver(room, id, broadcast, place),
@@ -208,7 +220,7 @@ impl CatchUp {
         let (chats, inboxes) = (Arc::clone(&self.chats), Arc::clone(&self.inboxes));
         self.spawn(gap, async move {
             stream::iter(behind)
-                .for_each_concurrent(READS_AT_ONCE, |chat| chats.fill(chat))
+                .for_each_concurrent(READS_AT_ONCE, |chat| async { _ = chats.fill(chat).await })
                 .await;
             stream::iter(users)
                 .for_each_concurrent(READS_AT_ONCE, |(user, present)| {

@@ -35,6 +35,11 @@ const PROTECTION: [(HeaderName, &str); 6] = [
     (header::CROSS_ORIGIN_RESOURCE_POLICY, "same-origin"),
 ];
 
+/// Where the page is.
+pub const PATH: &str = "/";
+/// Below which its other files are.
+pub const BELOW: &str = "/console/";
+
 const HTML: &str = "text/html; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
@@ -61,7 +66,7 @@ macro_rules! file {
 }
 
 const FILES: &[File] = &[
-    file!("index.html", "/", HTML),
+    file!("index.html", PATH, HTML),
     file!("icon.svg", SVG),
     file!("app.js", SCRIPT),
     file!("api.js", SCRIPT),

@@ -41,6 +41,7 @@ use crate::{
         hand_over::HandOver,
     },
     limits::RequestQuota,
+    telemetry::Metrics,
 };
 
 /// The protocol revision that is spoken: `EIO=4`.
@@ -125,10 +126,13 @@ pub(super) fn forbidden() -> HttpResponse {
 
 async fn serve(endpoint: web::Data<Endpoint>, request: HttpRequest, payload: web::Payload) -> HttpResponse {
     let query = Query::parse(request.query_string());
-    let binary = query.binary;
+    let (binary, is_handshake) = (query.binary, query.sid.is_none());
     let accepted = match accept(&endpoint, &request, query) {
         Ok(accepted) => accepted,
         Err(refusal) => {
+            if let Some(metrics) = request.app_data::<web::Data<Metrics>>().filter(|_| is_handshake) {
+                metrics.connections.rejected(refusal.rejection());
+            }
             tracing::debug!(?refusal, "engine.io request refused");
             return refusal.respond();
         }

@@ -19,6 +19,7 @@ use utoipa::openapi::{
 };
 
 pub use description::Description;
+pub use page::{FILES as PAGE_FILES, PATH as PAGE};
 pub use serve::{PATH, Published, configure};
 
 use super::{dev, health, rest};

@@ -17,19 +17,19 @@ mod tests;
 
 use std::{fmt, sync::Arc};
 
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, web};
 use carillon_protocol::problem::{Code, Problem};
 
-#[cfg(test)]
-pub(super) use self::describe::routes;
 pub(super) use self::describe::{CHATS_TAG, NOTIFICATIONS_TAG, describe};
+pub(crate) use self::route::routes;
 use self::{
     access::Caller,
     path::Params,
     query::Query,
     route::{Operation, find},
 };
-use super::{client, error::ApiError};
+
+use super::{client, error::ApiError, measure};
 use crate::{auth::VerifyToken, limits::RequestQuota, services::Services};
 
 /// What the routes work with; part of the application's data.
@@ -75,6 +75,9 @@ async fn answer(request: HttpRequest, payload: web::Payload, rest: web::Data<Res
 
 async fn check_and_run(rest: &Rest, request: &HttpRequest, payload: web::Payload) -> Answer {
     let (operation, params) = find(request.method(), request.uri().path())?;
+    request
+        .extensions_mut()
+        .insert(measure::Matched(operation.route()));
     rest.limits.request(client::address(request)).map_err(too_many)?;
     let caller = Caller::authenticate(request.headers(), &*rest.verifier)?;
     let query = Query::parse(request.query_string());

@@ -1,10 +1,10 @@
 //! What a node has before the servers that it depends on are there, and how the rest is put together over it.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytestring::ByteString;
 use carillon_backplane::Backplane;
-use carillon_socketio::{Config, Counters, Engine, Hub, Ids, SocketIo, Transport};
+use carillon_socketio::{Config, Counters, Engine, Hub, Ids, SocketIo};
 use carillon_store::Store;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -12,15 +12,21 @@ use super::{backends::Joint, states::States};
 use crate::{
     auth::{self, Verifier},
     clock::{Clock, SystemClock},
-    cluster::{CatchUp, Receiver, Watch, forwarding::Forwarding, hand_over::HandOver},
+    cluster::{CatchUp, Delivery, Receiver, Watch, forwarding::Forwarding, hand_over::HandOver},
     events::Events,
     gaps::Gaps,
-    http::health::{Health, Readiness, Stage},
+    http::{
+        health::{Health, Readiness},
+        measure,
+    },
     limits::Limits,
     services::Services,
     settings::Settings,
-    sockets::{Peer, Sockets},
-    telemetry::{Metrics, Totals},
+    sockets::{NAMESPACE, Peer, Sockets},
+    telemetry::{
+        Metrics, ProcessCounts, Runtimes, Totals,
+        metrics::{KeySet, Queued, Rooms},
+    },
 };
 
 /// What a node has before the servers that it depends on are there.
@@ -30,6 +36,10 @@ pub(super) struct Frame {
     pub(super) verifier: Arc<Verifier>,
     pub(super) limits: Arc<Limits>,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) runtimes: Arc<Runtimes>,
+    counts: Arc<ProcessCounts>,
+    /// What serves clients, once there is something.
+    serving: Arc<OnceLock<Serving>>,
     pub(super) counters: Arc<Counters>,
     pub(super) readiness: Arc<Readiness>,
     pub(super) states: Arc<States>,
@@ -54,17 +64,23 @@ pub(super) struct Service {
 }
 
 impl Frame {
-    pub(super) fn new(settings: &Settings) -> anyhow::Result<Self> {
+    pub(super) fn new(settings: &Settings, counts: &Arc<ProcessCounts>) -> anyhow::Result<Self> {
         for warning in auth::warnings(&settings.auth) {
             tracing::warn!("{warning}");
         }
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let metrics = Arc::new(Metrics::new(measure::routes())?);
+        metrics.cluster.swept(clock.now().as_millis());
+        let runtimes = Arc::new(Runtimes::new(metrics.process.clone()));
         Ok(Self {
             verifier: Arc::new(Verifier::new(&settings.auth, Arc::clone(&clock))?),
             clock,
             limits: Arc::new(Limits::new(&settings.limits)),
-            metrics: Arc::new(Metrics::new()?),
-            counters: Arc::default(),
+            counters: Arc::new(Counters::observed_by(Box::new(metrics.connections.clone()))),
+            metrics,
+            runtimes,
+            counts: Arc::clone(counts),
+            serving: Arc::default(),
             readiness: Arc::default(),
             states: Arc::default(),
             gaps: Gaps::default(),
@@ -80,7 +96,7 @@ impl Frame {
         Health {
             readiness: Arc::clone(&self.readiness),
             parts: Arc::new(move || told.tell()),
-            metrics: Arc::new(move || scraped.metrics.render(&scraped.totals())),
+            metrics: Arc::new(move || scraped.scrape()),
         }
     }
 
@@ -99,10 +115,18 @@ impl Frame {
             settings.presence,
             self.gaps.clone(),
             self.tasks.clone(),
+            Arc::clone(&self.metrics),
         ));
         let hub = Arc::new(Hub::new(Arc::clone(&self.counters)));
+        let delivery = Arc::new(Delivery {
+            hub: Arc::clone(&hub),
+            accepted: Arc::clone(&services.accepted),
+            clock: Arc::clone(&self.clock),
+            metrics: Arc::clone(&self.metrics),
+        });
         let sockets = Arc::new(Sockets {
             hub: Arc::clone(&hub),
+            delivery: Arc::clone(&delivery),
             backplane: Arc::clone(&backplane),
             events: Events::new(
                 Arc::clone(&services),
@@ -144,7 +168,11 @@ impl Frame {
             self.gaps.clone(),
             self.tasks.clone(),
         ));
-        let catch_up = joint.is_cluster().then(|| self.catch_up(&hub, store));
+        self.serving.get_or_init(|| Serving {
+            engine: Arc::clone(&engine),
+            hub: Arc::clone(&hub),
+        });
+        let catch_up = joint.is_cluster().then(|| self.catch_up(&delivery, store));
         if let Some(catch_up) = &catch_up {
             hub.watch_rooms(Arc::new(Watch {
                 backplane: Arc::clone(&backplane),
@@ -153,6 +181,7 @@ impl Frame {
         }
         let receiver = Receiver {
             hub,
+            delivery,
             sockets,
             services: Arc::clone(&services),
             catch_up,
@@ -176,46 +205,68 @@ impl Frame {
         }
     }
 
-    fn catch_up(&self, hub: &Arc<Hub<Peer>>, store: &Arc<dyn Store>) -> Arc<CatchUp> {
-        let hub = Arc::clone(hub);
+    fn catch_up(&self, delivery: &Arc<Delivery>, store: &Arc<dyn Store>) -> Arc<CatchUp> {
+        let delivery = Arc::clone(delivery);
         Arc::new(CatchUp::new(
-            Arc::new(move |broadcast, offset| {
-                hub.deliver(broadcast, offset);
-            }),
+            Arc::new(move |broadcast, offset| delivery.deliver(broadcast, offset)),
             self.gaps.clone(),
             Arc::clone(store),
             Arc::clone(&self.clock),
             self.tasks.clone(),
             self.left.clone(),
+            Arc::clone(&self.metrics),
         ))
     }
 
-    /// What the other parts have counted, for a scrape.
-    fn totals(&self) -> Totals {
-        let counters = &self.counters;
-        Totals {
-            connections: counters.live(),
-            opened: [Transport::Polling, Transport::WebSocket]
-                .map(|transport| (transport.as_str(), counters.opened_by(transport)))
-                .to_vec(),
-            closed: counters
-                .closed_by_reason()
-                .map(|(reason, count)| (reason.as_str(), count))
-                .collect(),
-            upgraded: counters.upgraded(),
-            delivered: counters.delivered(),
-            dropped: counters.dropped(),
-            rate_limited: self
-                .limits
-                .refused()
-                .map(|(limit, count)| (limit.as_str(), count))
-                .collect(),
-            ready: self.readiness.stage() == Stage::Ready,
+    /// All metrics, with what the other parts have counted.
+    fn scrape(&self) -> String {
+        let serving = self.serving.get();
+        let key_set = self.verifier.jwks().map(|jwks| jwks.freshness());
+        self.metrics.render(&Totals {
+            sessions: &self.counters,
+            queued: serving.map(Serving::queued).unwrap_or_default(),
+            rooms: serving.map(Serving::rooms).unwrap_or_default(),
+            stage: self.readiness.stage(),
+            rate_limited: self.limits.refused().collect(),
+            attempts: self.verifier.attempts(),
+            key_set: key_set.map_or_else(KeySet::default, |(age, refreshes)| KeySet {
+                age_seconds: age.as_secs(),
+                refreshes,
+            }),
             store: self.states.is_store_up().unwrap_or(false),
             backplane: self.states.health(),
             catching_up: !self.gaps.are_closed(),
             waiting: self.states.waiting(),
+            process: self.counts.totals(),
+            runtimes: self.runtimes.all(),
+        })
+    }
+}
+
+/// What serves clients, as far as metrics look at it.
+struct Serving {
+    engine: Arc<Engine>,
+    hub: Arc<Hub<Peer>>,
+}
+
+impl Serving {
+    fn queued(&self) -> Queued {
+        let (all, most) = self.engine.queued_bytes();
+        Queued {
+            all,
+            most,
+            limit: self.engine.config().queue_bytes,
         }
+    }
+
+    fn rooms(&self) -> Rooms {
+        let mut rooms = Rooms::default();
+        self.hub.joined_rooms(NAMESPACE, |room, sockets| {
+            rooms.rooms += 1;
+            rooms.memberships += sockets;
+            rooms.users += usize::from(room.is_of_user());
+        });
+        rooms
     }
 }
 

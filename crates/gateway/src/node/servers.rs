@@ -3,6 +3,7 @@
 
 use std::{
     net::{IpAddr, SocketAddr, TcpListener},
+    sync::Arc,
     time::Duration,
 };
 
@@ -21,17 +22,18 @@ use tokio_util::task::TaskTracker;
 use crate::{
     http::{
         console::{self, Console},
-        cors, count,
+        cors,
         dev::{self, DevTokens},
         engineio::{self, Endpoint},
         error::{self, ApiError},
         health::{self, Health},
+        measure,
         openapi::{self, Published},
         origin::Origins,
         rest::{self, Rest},
     },
     settings::Settings,
-    telemetry::Metrics,
+    telemetry::{Metrics, Runtimes},
 };
 
 /// Longer than the idle time of any usual balancer, so that none of them finds a connection closed.
@@ -51,6 +53,7 @@ pub(super) struct Parts {
     pub(super) endpoint: web::Data<Endpoint>,
     pub(super) origins: web::Data<Origins>,
     pub(super) metrics: web::Data<Metrics>,
+    pub(super) runtimes: Arc<Runtimes>,
     pub(super) dev_tokens: Option<web::Data<DevTokens>>,
     pub(super) description: web::Data<Published>,
     pub(super) console: Option<web::Data<Console>>,
@@ -138,10 +141,13 @@ impl Listeners {
                 endpoint,
                 origins,
                 metrics,
+                runtimes,
                 dev_tokens,
                 description,
                 console,
             } = parts.clone();
+            // This runs once on each thread that serves.
+            runtimes.watch_this_thread();
             let is_dev = dev_tokens.is_some();
             App::new()
                 .app_data(rest)
@@ -164,7 +170,7 @@ impl Listeners {
                 }))
                 .wrap(from_fn(cors::cors))
                 .wrap(Condition::new(is_dev, from_fn(dev::guard)))
-                .wrap(from_fn(count::responses))
+                .wrap(from_fn(measure::requests))
         })
         .workers(settings.workers)
         .shutdown_timeout(SHUTDOWN_SECONDS)

@@ -22,10 +22,19 @@ use carillon_store::{
     Store,
     messages::{AppendOutcome, HistoryPage, MarkOutcome},
 };
+use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use self::announce::Local;
-use super::{Result, backlog::Backlog, broadcast, lanes::Lanes, store_problem};
-use crate::{clock::Clock, gaps::Gaps};
+use super::{Measures, Result, backlog::Backlog, broadcast, lanes::Lanes, store_problem};
+use crate::{
+    clock::Clock,
+    gaps::Gaps,
+    telemetry::{
+        metrics::{NotificationOutcome, SendOutcome},
+        traces,
+    },
+};
 
 /// What `sendMessage` asks for, validated.
 #[derive(Debug, Clone)]
@@ -51,6 +60,7 @@ pub struct Messages {
     sends: Lanes<Pair>,
     /// What only this node's sockets have.
     local: Backlog<Pair, Local>,
+    measures: Measures,
 }
 
 impl std::fmt::Debug for Messages {
@@ -67,6 +77,7 @@ impl Messages {
         backplane: Arc<dyn Backplane>,
         clock: Arc<dyn Clock>,
         gaps: Gaps,
+        measures: Measures,
     ) -> Self {
         Self {
             store,
@@ -74,6 +85,7 @@ impl Messages {
             clock,
             sends: Lanes::default(),
             local: Backlog::new(gaps),
+            measures,
         }
     }
 
@@ -86,6 +98,29 @@ impl Messages {
     /// # Errors
     /// `unavailable` or `internal` where the store fails; nothing was stored then.
     pub async fn send(&self, sender: &UserId, request: SendRequest) -> Result<Message> {
+        let (accepted_at, bytes) = (Instant::now(), request.text.len());
+        let sent = self.store_and_announce(sender, request, accepted_at).await;
+        let outcome = match sent.as_ref().map(|(_, outcome)| outcome) {
+            Ok(AppendOutcome::Stored) => SendOutcome::Ok,
+            Ok(AppendOutcome::Duplicate | AppendOutcome::DuplicateUnannounced) => SendOutcome::Duplicate,
+            Err(_) => SendOutcome::ServerError,
+        };
+        let events = &self.measures.metrics.events;
+        events.sent(outcome, bytes, accepted_at.elapsed());
+        match outcome {
+            SendOutcome::Ok => events.notified(NotificationOutcome::Live),
+            SendOutcome::ServerError => events.notified(NotificationOutcome::Failed),
+            SendOutcome::Duplicate | SendOutcome::ClientError => {}
+        }
+        sent.map(|(message, _)| message)
+    }
+
+    async fn store_and_announce(
+        &self,
+        sender: &UserId,
+        request: SendRequest,
+        accepted_at: Instant,
+    ) -> Result<(Message, AppendOutcome)> {
         let chat = Pair::new(sender.clone(), request.receiver.clone());
         let place = self.sends.join(&chat);
         let _turn = place.turn().await;
@@ -96,9 +131,13 @@ impl Messages {
             AppendOutcome::Duplicate => {}
             // This node's sockets have it, and the others get it when they are in reach.
             AppendOutcome::DuplicateUnannounced if self.is_local(&appended.message) => {}
-            AppendOutcome::Stored | AppendOutcome::DuplicateUnannounced => self.announce(&appended).await,
+            AppendOutcome::Stored | AppendOutcome::DuplicateUnannounced => {
+                let (id, span) = (appended.message.id, traces::publish_span());
+                let _on_its_way = span.in_scope(|| self.measures.accepted.announce(id, accepted_at));
+                self.announce(&appended).instrument(span.clone()).await;
+            }
         }
-        Ok(appended.message)
+        Ok((appended.message, appended.outcome))
     }
 
     fn new_message(&self, sender: &UserId, request: SendRequest) -> NewMessage {

@@ -13,9 +13,15 @@ use carillon_protocol::{
     time::Timestamp,
 };
 use carillon_store::Store;
+use tokio::time::Instant;
+use tracing::Instrument as _;
 
-use super::{Result, Waiting, backlog::Backlog, retold, store_problem};
-use crate::{clock::Clock, gaps::Gaps};
+use super::{Measures, Result, Waiting, backlog::Backlog, retold, store_problem};
+use crate::{
+    clock::Clock,
+    gaps::Gaps,
+    telemetry::{metrics::NotificationOutcome, traces},
+};
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
@@ -45,6 +51,7 @@ pub struct Notifications {
     clock: Arc<dyn Clock>,
     /// What only this node's sockets have.
     local: Backlog<ObjectId, ()>,
+    measures: Measures,
 }
 
 impl std::fmt::Debug for Notifications {
@@ -61,12 +68,14 @@ impl Notifications {
         backplane: Arc<dyn Backplane>,
         clock: Arc<dyn Clock>,
         gaps: Gaps,
+        measures: Measures,
     ) -> Self {
         Self {
             store,
             backplane,
             clock,
             local: Backlog::new(gaps),
+            measures,
         }
     }
 
@@ -76,7 +85,8 @@ impl Notifications {
     /// # Errors
     /// Where the store fails; nothing was stored then.
     pub async fn create(&self, request: CreateRequest) -> Result<Notification> {
-        let now = self.clock.now();
+        let (now, accepted_at) = (self.clock.now(), Instant::now());
+        let events = &self.measures.metrics.events;
         let new = NewNotification {
             id: self.clock.new_id(),
             to_user: request.to_user,
@@ -87,18 +97,33 @@ impl Notifications {
             created_at: request.created_at.map_or(now, |at| at.min(now)),
             metadata: request.metadata,
         };
-        let notification = self.store.create_notification(new).await.map_err(store_problem)?;
+        let stored = self.store.create_notification(new).await;
+        let notification = stored.map_err(|error| {
+            events.notified(NotificationOutcome::Failed);
+            store_problem(error)
+        })?;
 
+        let (id, span) = (notification.content.id, traces::publish_span());
+        let _on_its_way = span.in_scope(|| self.measures.accepted.announce(id, accepted_at));
         // It tells of no message of its own, whatever its metadata name.
         let announced = self
             .backplane
             .publish(retold::notification(&notification, &[]))
+            .instrument(span.clone())
             .await;
-        match announced {
-            Ok(Placement::Local) => self.local.add(notification.content.id, (), |()| {}),
-            Ok(_) => {}
-            Err(error) => tracing::warn!(reason = error.reason, "notification stored but not announced"),
-        }
+        events.notified(match announced {
+            Ok(placement) => {
+                if placement == Placement::Local {
+                    self.local.add(id, (), |()| {});
+                }
+                NotificationOutcome::Live
+            }
+            Err(error) => {
+                tracing::warn!(reason = error.reason, "notification stored but not announced");
+                NotificationOutcome::Stored
+            }
+        });
+        events.dispatched(accepted_at.elapsed());
         Ok(notification)
     }
 

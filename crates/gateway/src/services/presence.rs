@@ -20,7 +20,7 @@ use parking_lot::Mutex;
 use tokio_util::task::TaskTracker;
 
 use super::{Result, backplane_problem, broadcast, lanes::Lanes, store_problem};
-use crate::clock::Clock;
+use crate::{clock::Clock, telemetry::Metrics};
 
 /// How long a user without connections is still online, so that a quick reconnect is no flapping.
 /// The contract allows 500 ms.
@@ -49,6 +49,7 @@ pub struct Presence {
     is_away: AtomicBool,
     /// The node sends its clients away.
     is_draining: AtomicBool,
+    metrics: Arc<Metrics>,
 }
 
 /// Users whose last connection is gone, each with the number of its latest grace: an older one has no effect.
@@ -74,8 +75,9 @@ impl Graces {
         latest
     }
 
-    fn cancel(&mut self, user: &UserId) {
-        self.latest.remove(user);
+    /// Whether there was one.
+    fn cancel(&mut self, user: &UserId) -> bool {
+        self.latest.remove(user).is_some()
     }
 }
 
@@ -96,6 +98,7 @@ impl Presence {
         clock: Arc<dyn Clock>,
         scope: Scope,
         tasks: TaskTracker,
+        metrics: Arc<Metrics>,
     ) -> Self {
         Self {
             store,
@@ -107,6 +110,7 @@ impl Presence {
             graces: Mutex::default(),
             is_away: AtomicBool::new(false),
             is_draining: AtomicBool::new(false),
+            metrics,
         }
     }
 
@@ -117,7 +121,9 @@ impl Presence {
         let _turn = place.turn().await;
 
         let is_news = self.backplane.connect(user, self.clock.now()).await;
-        self.graces.lock().cancel(user);
+        if self.graces.lock().cancel(user) {
+            self.metrics.events.presence_suppressed();
+        }
         if self.holds(is_news) {
             self.announce(user, Status::Online).await;
         }
@@ -207,14 +213,17 @@ impl Presence {
                 }
             },
         };
+        let is_secret = rooms.is_none();
         let event = |rooms| {
             let event = event::user_status_change(user, status, self.clock.now());
             broadcast(event, rooms, vec![Room::of_user(user)])
         };
         let events = rooms.map(event).into_iter().collect();
         let announced = self.backplane.announce(user, status, events).await;
-        if let Err(error) = &announced {
-            tracing::warn!(reason = error.reason, "presence not announced yet");
+        match &announced {
+            Ok(true) if !is_secret => self.metrics.events.presence(status),
+            Ok(_) => {}
+            Err(error) => tracing::warn!(reason = error.reason, "presence not announced yet"),
         }
         announced.is_ok()
     }

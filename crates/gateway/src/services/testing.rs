@@ -36,7 +36,7 @@ use tokio_util::task::TaskTracker;
 
 use self::{flaky_backplane::FlakyBackplane, flaky_store::FlakyStore};
 use super::{Services, messages::SendRequest, presence::Scope};
-use crate::{clock::Clock, gaps::Gaps};
+use crate::{clock::Clock, gaps::Gaps, telemetry::Metrics};
 
 /// A node's services and what is around them.
 pub(crate) struct Node {
@@ -47,6 +47,7 @@ pub(crate) struct Node {
     pub(crate) announced: Arc<Announced>,
     pub(crate) tasks: TaskTracker,
     pub(crate) gaps: Gaps,
+    pub(crate) metrics: Arc<Metrics>,
     _folder: TempDir,
 }
 
@@ -66,6 +67,7 @@ impl Node {
         let backplane = Arc::new(FlakyBackplane::new(local));
         let clock = Arc::new(TestClock::default());
         let (tasks, gaps) = (TaskTracker::new(), Gaps::default());
+        let metrics = Arc::new(Metrics::new([]).unwrap());
         let services = Services::new(
             store.clone(),
             backplane.clone(),
@@ -73,6 +75,7 @@ impl Node {
             scope,
             gaps.clone(),
             tasks.clone(),
+            metrics.clone(),
         );
         Self {
             services: Arc::new(services),
@@ -82,6 +85,7 @@ impl Node {
             announced,
             tasks,
             gaps,
+            metrics,
             _folder: folder,
         }
     }

@@ -11,12 +11,13 @@ use carillon_protocol::{
 };
 
 use super::{Result, backplane_problem, broadcast};
-use crate::clock::Clock;
+use crate::{clock::Clock, telemetry::Metrics};
 
 /// Who is typing.
 pub struct Typing {
     backplane: Arc<dyn Backplane>,
     clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
 }
 
 impl std::fmt::Debug for Typing {
@@ -28,8 +29,12 @@ impl std::fmt::Debug for Typing {
 impl Typing {
     /// Over a backplane and a clock.
     #[must_use]
-    pub fn new(backplane: Arc<dyn Backplane>, clock: Arc<dyn Clock>) -> Self {
-        Self { backplane, clock }
+    pub fn new(backplane: Arc<dyn Backplane>, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Self {
+        Self {
+            backplane,
+            clock,
+            metrics,
+        }
     }
 
     /// Tells the chat's room, except the sockets in room `except`, whether `user` is typing (`userTyping`). It may be
@@ -43,7 +48,9 @@ impl Typing {
             volatile: true,
             ..broadcast(event, vec![chat.room()], vec![except.clone()])
         };
-        self.backplane.publish(signal).await.map_err(backplane_problem)?;
+        let published = self.backplane.publish(signal).await;
+        self.metrics.events.typing(published.is_ok());
+        published.map_err(backplane_problem)?;
         Ok(())
     }
 }

@@ -181,7 +181,11 @@ fn from_environment(environment: &Environment, given: &mut Vec<Given>, errors: &
         if name == CONFIG_VARIABLE || is_service_link(name, value) {
             continue;
         }
-        if let Some(setting) = table::all().find(|setting| setting.env == name) {
+        let named = |setting: &&Setting| setting.env == name || setting.other_env == Some(name);
+        if let Some(setting) = table::all().find(named) {
+            if setting.env != name && environment.get(setting.env).is_some() {
+                continue;
+            }
             let text = environment
                 .get(name)
                 .or_else(|| setting.empty_is_off.then_some(""));
@@ -218,7 +222,8 @@ fn from_flags(flags: &Flags, given: &mut Vec<Given>, errors: &mut Vec<SettingsEr
 }
 
 fn is_ours(name: &str) -> bool {
-    name.starts_with(PREFIX) || table::all().any(|setting| setting.env == name)
+    let is_named = |setting: &Setting| setting.env == name || setting.other_env == Some(name);
+    name.starts_with(PREFIX) || table::all().any(is_named)
 }
 
 /// Whether Kubernetes made the variable for a service that is called `carillon…`: `CARILLON_SERVICE_HOST`,

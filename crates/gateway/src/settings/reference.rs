@@ -37,6 +37,7 @@ const PLACEHOLDERS: &[(&str, &str)] = &[
     ("ROLE", "the name of a role"),
     ("SCOPE", "`all` or `contacts`"),
     ("SECRET", "a text that is never shown"),
+    ("SHARE", "a number from 0 to 1"),
     ("TEXT", "a text"),
     (
         "TIME",

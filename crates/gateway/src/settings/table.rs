@@ -3,6 +3,7 @@
 //! The file's key is the flag's name with underscores. Defaults are those of [`Settings::default`].
 
 mod cluster;
+mod traces;
 mod values;
 
 use std::{path::PathBuf, time::Duration};
@@ -19,6 +20,8 @@ use values::{filter, jwks, millis, origins, public_keys, put, quota, role, secre
 pub struct Setting {
     /// Its environment variable.
     pub env: &'static str,
+    /// Another variable that counts where the first is not set: one that other programs know.
+    pub other_env: Option<&'static str>,
     /// Its flag, without the dashes.
     pub flag: &'static str,
     /// What stands for the value in the help.
@@ -55,6 +58,7 @@ impl Setting {
     ) -> Self {
         Self {
             env,
+            other_env: None,
             flag,
             placeholder,
             help,
@@ -63,6 +67,13 @@ impl Setting {
             default: None,
             apply,
             show,
+        }
+    }
+
+    const fn or_variable(self, name: &'static str) -> Self {
+        Self {
+            other_env: Some(name),
+            ..self
         }
     }
 
@@ -149,6 +160,10 @@ pub const GROUPS: &[Group] = &[
     Group {
         heading: "Logs",
         settings: LOGS,
+    },
+    Group {
+        heading: "Traces",
+        settings: traces::SETTINGS,
     },
 ];
 
@@ -257,7 +272,7 @@ const CONNECTIONS: &[Setting] = &[
         "CARILLON_DRAIN_TIMEOUT",
         "drain-timeout",
         "TIME",
-        "How long a stopping node takes to send its clients away; 10m at most",
+        "How long a stopping node takes to send its clients away, in all; 10m at most",
         |settings, given| {
             put(
                 &mut settings.drain_timeout,
@@ -265,6 +280,19 @@ const CONNECTIONS: &[Setting] = &[
             )
         },
         |settings| show_duration(settings.drain_timeout),
+    ),
+    Setting::new(
+        "CARILLON_DRAIN_WINDOW",
+        "drain-window",
+        "TIME",
+        "Over how long a stopping node spreads the end of its connections, 250 a second where they are few; 10m at most",
+        |settings, given| {
+            put(
+                &mut settings.drain_window,
+                duration_up_to(given, Duration::from_secs(600)),
+            )
+        },
+        |settings| show_duration(settings.drain_window),
     ),
     Setting::new(
         "CARILLON_PRESENCE",

@@ -100,16 +100,19 @@ impl Chats {
         chats
     }
 
-    /// Gives what is missing in a chat, however long the store takes, unless its last socket leaves.
-    pub(super) async fn fill(&self, chat: Arc<Chat>) {
+    /// Gives what is missing in a chat, however long the store takes, unless its last socket leaves. Answers whether nothing
+    /// is missing any more, or nobody is left to miss it.
+    pub(super) async fn fill(&self, chat: Arc<Chat>) -> bool {
         let filled = chat.vacated.run_until_cancelled(self.fill_up(&chat)).await;
-        if filled == Some(false) {
+        let is_lacking = filled == Some(false);
+        if is_lacking {
             tracing::warn!(
                 chat = chat.pair.chatbox_id(),
                 "the store lacks messages that were published"
             );
             chat.order.lock().give_up();
         }
+        !is_lacking
     }
 
     /// Answers whether nothing is missing any more: `false` where the store lacks what has come.

@@ -35,6 +35,7 @@ impl Desk {
             node.clock.clone(),
             node.tasks.clone(),
             stopping.clone(),
+            node.metrics.clone(),
         );
         catch_up.occupied(&room());
         catch_up.occupied(&Room::of_user(&user("ann")));

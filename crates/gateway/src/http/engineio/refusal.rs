@@ -6,6 +6,8 @@ use actix_web::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::telemetry::metrics::Rejection;
+
 /// When a node that starts or drains, or one that is out of reach, is worth another try, in seconds.
 const RETRY_UNAVAILABLE_SECONDS: u64 = 1;
 
@@ -37,6 +39,21 @@ struct Body {
 }
 
 impl Refusal {
+    /// As metrics name it.
+    pub(super) const fn rejection(self) -> Rejection {
+        match self {
+            Self::Forbidden => Rejection::Origin,
+            Self::NotReady | Self::OutOfReach => Rejection::NotReady,
+            Self::TooMany { .. } => Rejection::RequestRate,
+            Self::TransportUnknown
+            | Self::SessionUnknown
+            | Self::BadHandshakeMethod
+            | Self::BadRequest
+            | Self::UnsupportedVersion
+            | Self::SessionMethod => Rejection::BadRequest,
+        }
+    }
+
     pub(super) fn respond(self) -> HttpResponse {
         let (status, code, message) = match self {
             Self::TransportUnknown => (StatusCode::BAD_REQUEST, 0, "Transport unknown"),

@@ -12,7 +12,9 @@ use actix_web::{
 use crate::http::{error::ApiError, health::only_read};
 
 /// Where the page is.
-pub(super) const PATH: &str = "/docs";
+pub const PATH: &str = "/docs";
+/// Below which its other files are.
+pub const FILES: &str = "/docs/";
 /// Scripts, styles and data of this node alone, none of them inline; no frames, no forms.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; \
                       form-action 'none'; frame-ancestors 'none'";

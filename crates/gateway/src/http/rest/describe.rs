@@ -74,9 +74,3 @@ fn with_parameter(description: Description, name: &'static str) -> Description {
         ),
     }
 }
-
-/// Method and template of every route.
-#[cfg(test)]
-pub(in crate::http) fn routes() -> impl Iterator<Item = (&'static str, &'static str)> {
-    ROUTES.into_iter().map(|(method, template, _)| (method, template))
-}

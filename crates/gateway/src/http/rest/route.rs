@@ -3,7 +3,10 @@
 use actix_web::http::Method;
 
 use super::path::Params;
-use crate::http::error::ApiError;
+use crate::{
+    http::error::ApiError,
+    telemetry::metrics::{OTHER, Route},
+};
 
 /// What can be asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,6 +82,19 @@ pub(super) const ROUTES: [(&str, &str, Operation); 12] = [
         Operation::Delete,
     ),
 ];
+
+/// Methods and templates of all routes.
+pub(crate) fn routes() -> impl Iterator<Item = Route> {
+    ROUTES.into_iter().map(|(method, template, _)| (method, template))
+}
+
+impl Operation {
+    /// Its method and template.
+    pub(super) fn route(self) -> Route {
+        let own = ROUTES.iter().find(|(_, _, operation)| *operation == self);
+        own.map_or(OTHER, |(method, template, _)| (*method, *template))
+    }
+}
 
 /// Finds the operation. HEAD asks for what GET does; one slash at the end does not count.
 ///

@@ -13,7 +13,10 @@ use carillon_store::{
 use futures_util::{StreamExt as _, stream};
 
 use super::Messages;
-use crate::services::{Waiting, retold};
+use crate::{
+    services::{Waiting, retold},
+    telemetry::metrics::Gap,
+};
 
 /// How long a message waits for its predecessor, in all, before that is published on behalf of its node.
 const PATIENCE: Duration = Duration::from_millis(200);
@@ -168,7 +171,9 @@ impl Messages {
                     None => {
                         let before = message.seq.saturating_sub(1);
                         // Where it ends early, the chat stands elsewhere now, and is looked at again.
-                        self.publish_stored(chat, expected, before).await?;
+                        if self.publish_stored(chat, expected, before).await? == Placement::Placed {
+                            self.measures.metrics.events.gap(Gap::Repaired);
+                        }
                         tracing::info!(
                             chat = chat.chatbox_id(),
                             from = expected,

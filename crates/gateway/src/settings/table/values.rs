@@ -61,6 +61,17 @@ pub(super) fn uri(given: &str, schemes: &[&str]) -> Result<Option<SecretString>,
     ))
 }
 
+/// The address of a server that is spoken to without TLS.
+pub(super) fn http_address(given: &str) -> Result<String, String> {
+    uri(given, &["http"]).map(|_| given.to_owned())
+}
+
+/// A share of a whole.
+pub(super) fn ratio(given: &str) -> Result<f64, String> {
+    let share = given.parse().ok().filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| String::from("a number from 0 to 1"))
+}
+
 /// Nothing that has a meaning in keys, channels or their patterns.
 pub(super) fn redis_key(given: &str) -> Result<String, String> {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._:/-".contains(&byte);
