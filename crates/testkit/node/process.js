@@ -49,6 +49,7 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => p
 /** One running server process. */
 export class ServerProcess {
   #child;
+  #signals = new Set();
   output = "";
 
   constructor(path, args, env) {
@@ -86,12 +87,16 @@ export class ServerProcess {
   }
 
   signal(name) {
+    this.#signals.add(name);
     if (!this.end) this.#child.kill(name);
   }
 
-  /** Ends the process; one that ignores SIGTERM for 20 s is killed, and its end tells so by its signal. */
+  /**
+   * Ends the process, or waits for its end where it was given this signal before: a second one would cut its end short.
+   * One that ignores SIGTERM for 20 s is killed, and its end tells so by its signal.
+   */
   async stop(name = "SIGTERM") {
-    this.signal(name);
+    if (!this.#signals.has(name)) this.signal(name);
     const timer = setTimeout(() => this.signal("SIGKILL"), 20_000);
     const end = await this.exited;
     clearTimeout(timer);
