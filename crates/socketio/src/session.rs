@@ -8,6 +8,7 @@ mod arriving;
 mod layer;
 mod leaving;
 mod machine;
+mod measure;
 mod polling;
 mod queue;
 mod reason;
@@ -158,13 +159,6 @@ struct Batch {
     frames: SmallVec<[Frame; 8]>,
     /// What is measured of them. Mostly empty: then it takes no memory.
     tracked: Vec<Tracked>,
-}
-
-impl Drop for Session {
-    fn drop(&mut self) {
-        let left = self.state.get_mut().queue.clear();
-        self.counters.tracked(left, Delivery::DroppedClosed);
-    }
 }
 
 impl Session {
@@ -449,21 +443,6 @@ impl Session {
             self.changed.notify_waiters();
         }
         effects
-    }
-
-    fn measure(&self, state: &mut State, input: &Input) {
-        match input {
-            Input::Packet(packet) => {
-                self.counters.packet_received(packet);
-                let pinged = matches!(packet, Packet::Pong(_)).then(|| state.machine.take_ping());
-                if let Some(pinged_at) = pinged.flatten() {
-                    self.counters
-                        .ponged(state.machine.transport(), pinged_at.elapsed());
-                }
-            }
-            Input::ProbeLost if state.machine.is_probing() => self.counters.upgrade(false),
-            _ => {}
-        }
     }
 
     fn leave_polling(&self, state: &mut State, hand_over: HandOver) {
