@@ -356,6 +356,24 @@ fn an_address_of_another_kind_is_refused_and_not_shown(
 }
 
 #[test]
+fn the_receiver_of_traces_has_two_names_of_which_ours_counts() {
+    let (ours, theirs) = ("CARILLON_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT");
+    let endpoint = |variables: &[(&str, &str)]| load(variables).unwrap().traces.otlp_endpoint;
+    assert_eq!(endpoint(&[]), None);
+    assert_eq!(
+        endpoint(&[(theirs, "http://b:4317")]).as_deref(),
+        Some("http://b:4317")
+    );
+    let both = [(ours, "http://a:4317"), (theirs, "http://b:4317")];
+    assert_eq!(endpoint(&both).as_deref(), Some("http://a:4317"));
+
+    assert!(refusal(&[(theirs, "https://b:4317")]).starts_with(theirs));
+    assert!(refusal(&[("CARILLON_TRACE_RATIO", "1.5")]).contains("a number from 0 to 1"));
+    let half = load(&[("CARILLON_TRACE_RATIO", "0.5")]).unwrap();
+    assert!((half.traces.ratio - 0.5).abs() < f64::EPSILON);
+}
+
+#[test]
 fn without_a_key_the_node_does_not_start_but_says_what_to_do() {
     let error = Settings::load(&Flags::default(), &Environment::default()).unwrap_err();
     for word in ["JWT_SECRET", "CARILLON_JWT_PUBLIC_KEY", "CARILLON_JWKS", "--dev"] {
