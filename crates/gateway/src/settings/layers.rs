@@ -48,6 +48,8 @@ pub enum Source {
     },
     /// Its variable.
     Environment,
+    /// The other variable, that counts where its own is not set.
+    OtherVariable(&'static str),
     /// Its flag.
     Flag,
 }
@@ -63,6 +65,7 @@ impl fmt::Display for Source {
                 line: Some(line),
             } => write!(f, "{}:{line}", path.display()),
             Self::Environment => f.write_str("environment"),
+            Self::OtherVariable(name) => f.write_str(name),
             Self::Flag => f.write_str("flag"),
         }
     }
@@ -150,6 +153,7 @@ impl Given {
         let name = match source {
             Source::Flag => format!("--{}", setting.flag),
             Source::File { .. } => format!("`{}` in {source}", setting.key()),
+            Source::OtherVariable(name) => (*name).to_owned(),
             Source::Environment | Source::Default | Source::Development => setting.env.to_owned(),
         };
         let value = if setting.secret {
@@ -183,7 +187,8 @@ fn from_environment(environment: &Environment, given: &mut Vec<Given>, errors: &
         }
         let named = |setting: &&Setting| setting.env == name || setting.other_env == Some(name);
         if let Some(setting) = table::all().find(named) {
-            if setting.env != name && environment.get(setting.env).is_some() {
+            let other = setting.other_env.filter(|other| other == name);
+            if other.is_some() && environment.get(setting.env).is_some() {
                 continue;
             }
             let text = environment
@@ -191,7 +196,7 @@ fn from_environment(environment: &Environment, given: &mut Vec<Given>, errors: &
                 .or_else(|| setting.empty_is_off.then_some(""));
             given.extend(text.map(|text| Given {
                 setting,
-                source: Source::Environment,
+                source: other.map_or(Source::Environment, Source::OtherVariable),
                 text: text.to_owned(),
             }));
         } else if name.starts_with(PREFIX) {
