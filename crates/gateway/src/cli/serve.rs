@@ -105,10 +105,15 @@ pub fn banner(address: SocketAddr, settings: &Settings, program: &str) -> String
             shell_quoted(&settings.data_dir.display().to_string())
         )
     };
+    let pages = if settings.console {
+        format!("In a browser: a chat client at {url}/, the routes at {url}/docs\n\n")
+    } else {
+        String::new()
+    };
     format!(
         r#"{listening} for this machine alone (development).
 
-A token, by this program or over HTTP:
+{pages}A token, by this program or over HTTP:
   TOKEN=$({program} token --dev{data_dir} --user alice)
   curl -X POST {url}/dev/token -H 'content-type: application/json' -d '{{"userId":"alice"}}'
 
