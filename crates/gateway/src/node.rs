@@ -137,6 +137,7 @@ impl Node {
                 hand_over,
             }),
             origins,
+            proxies: web::Data::new(settings.trusted_proxies.clone()),
             metrics: web::Data::from(Arc::clone(&frame.metrics)),
             runtimes: Arc::clone(&frame.runtimes),
             dev_tokens: settings

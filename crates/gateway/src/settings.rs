@@ -27,7 +27,7 @@ use secrecy::SecretString;
 
 use crate::{
     auth::{JwksFile, PublicKey},
-    http::origin::Origins,
+    http::{client::Proxies, origin::Origins},
     services::presence::Scope,
 };
 
@@ -55,6 +55,8 @@ pub struct Settings {
     pub node_env: String,
     /// `FRONTEND_URL`: origins of pages that may connect, beside the node's own; `*` is any. Default: none.
     pub origins: Origins,
+    /// `CARILLON_TRUSTED_PROXIES`: networks of proxies whose `X-Forwarded-For` is believed. Default: none.
+    pub trusted_proxies: Proxies,
     /// `CARILLON_DATA_DIR`: the folder of the embedded database and the development secret. Default: `./data`.
     pub data_dir: PathBuf,
     /// `MONGODB_URI`: the MongoDB that holds the history. Default: none, the embedded database does.
@@ -185,6 +187,7 @@ impl Default for Settings {
             console: false,
             node_env: String::from("production"),
             origins: Origins::default(),
+            trusted_proxies: Proxies::default(),
             data_dir: PathBuf::from("./data"),
             mongodb_uri: None,
             notification_days: 90,

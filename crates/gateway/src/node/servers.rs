@@ -21,6 +21,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::{
     http::{
+        client::Proxies,
         console::{self, Console},
         cors,
         dev::{self, DevTokens},
@@ -52,6 +53,7 @@ pub(super) struct Parts {
     pub(super) health: web::Data<Health>,
     pub(super) endpoint: web::Data<Endpoint>,
     pub(super) origins: web::Data<Origins>,
+    pub(super) proxies: web::Data<Proxies>,
     pub(super) metrics: web::Data<Metrics>,
     pub(super) runtimes: Arc<Runtimes>,
     pub(super) dev_tokens: Option<web::Data<DevTokens>>,
@@ -140,6 +142,7 @@ impl Listeners {
                 health,
                 endpoint,
                 origins,
+                proxies,
                 metrics,
                 runtimes,
                 dev_tokens,
@@ -153,6 +156,7 @@ impl Listeners {
                 .app_data(rest)
                 .app_data(health)
                 .app_data(origins)
+                .app_data(proxies)
                 .app_data(metrics)
                 .configure(|cfg| engineio::configure(cfg, engineio::PREFIX, endpoint))
                 .service(web::scope("").wrap(from_fn(error::json_errors)).configure(|cfg| {

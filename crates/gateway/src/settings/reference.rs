@@ -23,6 +23,10 @@ const PLACEHOLDERS: &[(&str, &str)] = &[
     ("FORMAT", "`text` or `json`"),
     ("MS", "a whole number of milliseconds"),
     ("NAME", "a word"),
+    (
+        "NETWORKS",
+        "addresses and networks such as `192.0.2.7`, `10.0.0.0/8` or `fd00::/8`, separated by commas; in the file also a list",
+    ),
     ("ON\\|OFF", "`on` or `off`; in the file also `true` or `false`"),
     (
         "ORIGINS",

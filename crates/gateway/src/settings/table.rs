@@ -13,7 +13,7 @@ use super::{
     read::{choice, duration_up_to, number, show_duration, show_switch, switch, text},
 };
 use crate::{auth, services::presence::Scope};
-use values::{filter, jwks, millis, origins, public_keys, put, quota, role, secret, uri};
+use values::{filter, jwks, millis, origins, proxies, public_keys, put, quota, role, secret, uri};
 
 /// A setting.
 #[derive(Debug)]
@@ -210,6 +210,14 @@ const NETWORK: &[Setting] = &[
         "Origins of the pages that may connect, separated by commas; the node's own always may, `*` is any",
         |settings, given| put(&mut settings.origins, origins(given)),
         |settings| settings.origins.to_string(),
+    ),
+    Setting::new(
+        "CARILLON_TRUSTED_PROXIES",
+        "trusted-proxies",
+        "NETWORKS",
+        "Proxies whose X-Forwarded-For is believed: limits count its right-most address that is none of these; nothing: no proxy",
+        |settings, given| put(&mut settings.trusted_proxies, proxies(given)),
+        |settings| settings.trusted_proxies.to_string(),
     ),
     Setting::new(
         "CARILLON_WORKERS",

@@ -24,6 +24,7 @@ pub(super) fn look(settings: &Settings) -> Vec<Finding> {
     findings.push(drain(settings));
     findings.extend(recovery(settings));
     findings.push(origins(settings));
+    findings.extend(proxies(settings));
     findings.push(limits(settings));
     if settings.shows_details() && !settings.dev {
         findings.push(Finding::warning(
@@ -147,6 +148,16 @@ fn origins(settings: &Settings) -> Finding {
     )
 }
 
+fn proxies(settings: &Settings) -> Option<Finding> {
+    settings.trusted_proxies.has_everything().then(|| {
+        Finding::warning(
+            "proxies",
+            "everybody is taken for a proxy: a client can give itself any address, and limits with it",
+            "name the proxies' own networks in CARILLON_TRUSTED_PROXIES",
+        )
+    })
+}
+
 fn limits(settings: &Settings) -> Finding {
     if settings.limits.enabled {
         return Finding::ok("limits", "on");
@@ -184,6 +195,7 @@ mod tests {
             ("CARILLON_DRAIN_TIMEOUT", "26s", "drain"),
             ("CARILLON_RECOVERY_WINDOW", "5s", "recovery"),
             ("FRONTEND_URL", "https://a.example,*", "origins"),
+            ("CARILLON_TRUSTED_PROXIES", "10.0.0.0/8,0.0.0.0/0", "proxies"),
             ("CARILLON_LIMITS", "off", "limits"),
             ("NODE_ENV", "development", "node_env"),
         ] {

@@ -7,7 +7,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::{
     auth,
-    http::origin::Origins,
+    http::{client::Proxies, origin::Origins},
     settings::read::{list, number, text},
 };
 
@@ -126,4 +126,12 @@ pub(super) fn jwks(given: &str) -> Result<auth::JwksFile, String> {
     let path = text(given)?;
     auth::JwksFile::open(Path::new(&path))
         .map_err(|reason| format!("a file with a JSON Web Key Set (`{{\"keys\": […]}}`); {reason}"))
+}
+
+pub(super) fn proxies(given: &str) -> Result<Proxies, String> {
+    Proxies::parse(given).ok_or_else(|| {
+        String::from(
+            "networks such as 10.0.0.0/8, 192.0.2.7 or fd00::/8, separated by commas, each without bits beyond its prefix",
+        )
+    })
 }
