@@ -15,7 +15,7 @@ use carillon_protocol::{id::UserId, time::Timestamp};
 
 pub use dev::{dev_request_allowed, is_forwarding_header};
 pub use handshake::{Caller, Refusal, authenticate, bearer};
-pub use jwks::{Jwks, JwksFile};
+pub use jwks::{Jwks, JwksFile, JwksSource, JwksUrl};
 pub use keys::PublicKey;
 pub use mint::{MintError, mint};
 pub use verifier::{Attempt, BackendError, Verifier, warnings};

@@ -108,6 +108,8 @@ impl Node {
         {
             listening(address);
         }
+        backends::await_keys(&frame.verifier).await;
+        frame.states.has_keys();
         let store = backends::open_store(settings).await?;
         let store: Arc<dyn Store> = Arc::new(MeteredStore::new(store, frame.metrics.store.clone()));
         frame.states.has_store();

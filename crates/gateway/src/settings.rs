@@ -26,7 +26,7 @@ use carillon_backplane::redis::Wire;
 use secrecy::SecretString;
 
 use crate::{
-    auth::{JwksFile, PublicKey},
+    auth::{JwksSource, PublicKey},
     http::{client::Proxies, origin::Origins},
     services::presence::Scope,
 };
@@ -131,8 +131,8 @@ pub struct AuthSettings {
     pub previous_secret: Option<SecretString>,
     /// `CARILLON_JWT_PUBLIC_KEY`: keys of RS256, ES256 or EdDSA. Default: none.
     pub public_keys: Vec<PublicKey>,
-    /// `CARILLON_JWKS`: a file with more keys of RS256, ES256 or EdDSA, followed as it changes. Default: none.
-    pub jwks: Option<JwksFile>,
+    /// `CARILLON_JWKS`: a file or an address with more keys of RS256, ES256 or EdDSA, followed as it changes. Default: none.
+    pub jwks: Option<JwksSource>,
     /// `CARILLON_JWT_AUDIENCE`: what `aud` must name. Default: not looked at.
     pub audience: Option<String>,
     /// `CARILLON_JWT_ISSUER`: what `iss` must be. Default: not looked at.

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { run, SECRET, startNode } from "./carillon.js";
 import { eventually } from "./process.js";
-import { mint, mintAsymmetric, seconds, unsigned } from "./token.js";
+import { keyPair, mint, mintAsymmetric, seconds, unsigned } from "./token.js";
 import { refusedUpgrade } from "./wire.js";
 
 const FAILED = "Authentication failed";
@@ -42,20 +42,14 @@ describe("keys of a pair", () => {
 });
 
 describe("a key set in a file", () => {
-  const pair = (kid) => {
-    const { publicKey, privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
-    const sign = (user) => mintAsymmetric({ userId: user }, "ES256", privateKey, { kid });
-    return { jwk: { ...publicKey.export({ format: "jwk" }), kid, alg: "ES256", use: "sig" }, sign };
-  };
-
   test("its keys are taken, a key added while the node runs is found, one removed is refused", async () => {
     const folder = await mkdtemp(join(tmpdir(), "carillon-test-"));
     const file = join(folder, "keys.json");
-    const [first, second] = [pair("first"), pair("second")];
+    const [first, second] = [keyPair("first"), keyPair("second")];
     await writeFile(file, JSON.stringify({ keys: [first.jwk] }));
     const own = await startNode({ env: { JWT_SECRET: undefined, CARILLON_JWKS: file } });
     try {
-      const { sign } = pair("first");
+      const { sign } = keyPair("first");
       await own.connect("alice", { auth: { token: first.sign("alice") } });
       assert.equal((await own.refusal({ token: sign("alice") })).message, FAILED);
       assert.equal((await own.refusal({ token: second.sign("alice") })).message, FAILED);

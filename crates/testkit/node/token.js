@@ -1,6 +1,6 @@
 // Mints JSON Web Tokens without a library, good ones and bad ones.
 
-import { createHmac, sign as signAsymmetric } from "node:crypto";
+import { createHmac, generateKeyPairSync, sign as signAsymmetric } from "node:crypto";
 
 const encode = (value) => Buffer.from(JSON.stringify(value)).toString("base64url");
 
@@ -24,4 +24,11 @@ export function mintAsymmetric(claims, alg, key, header = {}) {
   const digest = alg === "EdDSA" ? null : "sha256";
   const signature = signAsymmetric(digest, Buffer.from(body), { key, dsaEncoding: "ieee-p1363" });
   return `${body}.${signature.toString("base64url")}`;
+}
+
+/** A new pair of P-256: `jwk`, its member of a key set, and `sign(user)`, a token that names it. */
+export function keyPair(kid) {
+  const { publicKey, privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+  const jwk = { ...publicKey.export({ format: "jwk" }), kid, alg: "ES256", use: "sig" };
+  return { jwk, sign: (user) => mintAsymmetric({ userId: user }, "ES256", privateKey, { kid }) };
 }

@@ -98,7 +98,7 @@ impl Verifier {
         let keys = secrets.map(|key| (Algorithm::HS256, key)).chain(public).collect();
         Ok(Self {
             keys,
-            jwks: settings.jwks.clone().map(|file| Arc::new(Jwks::new(file))),
+            jwks: settings.jwks.clone().map(|source| Arc::new(Jwks::new(source))),
             settings: settings.clone(),
             clock,
             attempts: Default::default(),

@@ -18,7 +18,10 @@ use carillon_store::{
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::settings::Settings;
+use crate::{
+    auth::{JwksSource, Verifier},
+    settings::Settings,
+};
 
 /// The embedded database's file in the data folder.
 const DATABASE_FILE: &str = "carillon.db";
@@ -39,8 +42,19 @@ pub(super) enum Joint {
 }
 
 /// Whether a node with these settings needs no server beside it.
-pub(super) const fn is_self_contained(settings: &Settings) -> bool {
-    settings.mongodb_uri.is_none() && settings.cluster.redis_url.is_none()
+pub(super) fn is_self_contained(settings: &Settings) -> bool {
+    let fetches_keys = settings.auth.jwks.as_ref().is_some_and(JwksSource::is_remote);
+    settings.mongodb_uri.is_none() && settings.cluster.redis_url.is_none() && !fetches_keys
+}
+
+/// Waits for the key set's server, where keys come from one: without them nobody could be let in.
+pub(super) async fn await_keys(verifier: &Verifier) {
+    let Some(jwks) = verifier.jwks() else { return };
+    let mut pauses = Pauses::before("key set");
+    while let Err(reason) = jwks.first_look().await {
+        pauses.next(&reason).await;
+    }
+    pauses.over();
 }
 
 /// Opens the store; waits for MongoDB, where it is that.

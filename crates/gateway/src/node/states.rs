@@ -22,15 +22,21 @@ const INTERVAL: Duration = Duration::from_secs(5);
 /// How long it may take to answer.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// How the store and the backplane do. Before they are there they are waited for.
+/// How the store and the backplane do. Before they are there they are waited for, as are keys that are fetched.
 #[derive(Default)]
 pub(super) struct States {
+    has_keys: AtomicBool,
     store: OnceLock<AtomicBool>,
     backplane: OnceLock<Arc<dyn Backplane>>,
     services: OnceLock<Arc<Services>>,
 }
 
 impl States {
+    /// The node has the keys that tokens are verified by.
+    pub(super) fn has_keys(&self) {
+        self.has_keys.store(true, Ordering::Relaxed);
+    }
+
     /// The node has its store, and it works.
     pub(super) fn has_store(&self) {
         self.store.get_or_init(|| AtomicBool::new(true));
@@ -61,10 +67,14 @@ impl States {
             Some(false) => "down",
         };
         let backplane = self.backplane.get().map(|backplane| backplane.health().is_up);
-        vec![
+        let has_keys = self.has_keys.load(Ordering::Relaxed);
+        let mut states = vec![
             ("store", state(self.is_store_up())),
             ("backplane", state(backplane)),
-        ]
+        ];
+        // Those that it has it keeps, whatever becomes of where they are from.
+        states.extend((!has_keys).then_some(("keys", "waiting")));
+        states
     }
 
     /// Whether the store could be written to lately; `None` before it is there.
@@ -112,7 +122,17 @@ mod tests {
     #[tokio::test]
     async fn states_are_waiting_then_up_then_down() {
         let (node, states) = (Node::new(Scope::All), States::default());
-        assert_eq!(states.tell(), [("store", "waiting"), ("backplane", "waiting")]);
+        let before = states.tell();
+        assert_eq!(
+            before,
+            [
+                ("store", "waiting"),
+                ("backplane", "waiting"),
+                ("keys", "waiting")
+            ]
+        );
+        states.has_keys();
+        assert_eq!(states.tell(), before[..2]);
         assert_eq!(states.health().nodes, 0);
 
         let local = LocalBackplane::new("n", Duration::ZERO, LogBounds::default());

@@ -68,7 +68,7 @@ pub enum SettingsError {
     /// Nothing that tokens could be verified by.
     #[error(
         "no token can be verified: set JWT_SECRET to the secret that your application signs tokens with, or \
-         CARILLON_JWT_PUBLIC_KEY to the public key (PEM), or CARILLON_JWKS to a file with a JSON Web Key Set; to try \
+         CARILLON_JWT_PUBLIC_KEY to the public key (PEM), or CARILLON_JWKS to a file or URL with a JSON Web Key Set; to try \
          Carillon on this machine, add --dev"
     )]
     NoKey,

@@ -14,7 +14,10 @@ const PLACEHOLDERS: &[(&str, &str)] = &[
     ("CLAIM", "the name of a claim"),
     ("COUNT", "a whole number"),
     ("DAYS", "a whole number of days"),
-    ("FILE", "a path"),
+    (
+        "FILE\\|URL",
+        "a path, or an address that begins with `https://` or `http://`",
+    ),
     (
         "FILTER",
         "log levels, also by module: `info,carillon_gateway=debug`",

@@ -1,7 +1,7 @@
 //! A JSON Web Key Set as it is written (RFC 7517) and the keys in it that verify: RSA for RS256, P-256 for ES256,
 //! Ed25519 for `EdDSA`. All others are passed over, symmetric keys among them, as section 5 of the RFC has it.
 
-use std::path::Path;
+use std::fmt::Display;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, DecodingKey};
@@ -17,7 +17,7 @@ const MAX_RSA_BYTES: usize = 1_024;
 const CURVE_BYTES: usize = 32;
 
 /// The keys of a set.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(in crate::auth) struct KeySet {
     keys: Vec<(Option<String>, PublicKey)>,
     /// The other keys: `kid`, or else the place in the list, and what is wrong.
@@ -89,17 +89,21 @@ impl KeySet {
             .map(|(_, key)| &key.key)
     }
 
-    /// Tells the log what was read from `path`.
-    pub(super) fn report(&self, path: &Path) {
-        let path = path.display();
+    /// How many keys can be used, and how many are passed over.
+    pub(super) const fn counts(&self) -> (usize, usize) {
+        (self.keys.len(), self.passed_over.len())
+    }
+
+    /// Tells the log what was read from `source`.
+    pub(super) fn report(&self, source: &impl Display) {
         for (kid, reason) in &self.passed_over {
-            tracing::debug!(%path, kid, reason, "a key of the key set is passed over");
+            tracing::debug!(%source, kid, reason, "a key of the key set is passed over");
         }
-        let (keys, passed_over) = (self.keys.len(), self.passed_over.len());
+        let (keys, passed_over) = self.counts();
         if keys == 0 {
-            tracing::warn!(%path, passed_over, "the key set has no key that could be used");
+            tracing::warn!(%source, passed_over, "the key set has no key that could be used");
         } else {
-            tracing::info!(%path, keys, passed_over, "key set read");
+            tracing::info!(%source, keys, passed_over, "key set read");
         }
     }
 }

@@ -14,7 +14,7 @@ fn started(kid: &str) -> (TempDir, Arc<Jwks>) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("jwks.json");
     fs::write(&path, set_of(kid)).unwrap();
-    let jwks = Arc::new(Jwks::new(JwksFile::open(&path).unwrap()));
+    let jwks = Arc::new(Jwks::new(JwksSource::File(JwksFile::open(&path).unwrap())));
     (folder, jwks)
 }
 
@@ -26,12 +26,19 @@ fn has(jwks: &Jwks, kid: &str) -> bool {
     jwks.current().named(kid, Algorithm::EdDSA) == Named::Key
 }
 
+fn path(jwks: &Jwks) -> &Path {
+    match &jwks.place {
+        Place::File(path) => path,
+        Place::Url(_) => unreachable!("these are files"),
+    }
+}
+
 fn write(jwks: &Jwks, text: &str) {
-    fs::write(&jwks.path, text).unwrap();
+    fs::write(path(jwks), text).unwrap();
 }
 
 fn look(jwks: &Jwks) {
-    jwks.take(read(&jwks.path));
+    jwks.take(read(path(jwks)));
 }
 
 /// The lines that the work writes to the log.
@@ -78,7 +85,7 @@ fn the_last_good_keys_stay_with_one_warning_for_each_broken_content() {
         assert!(lines.len() == 1 && lines[0].contains("WARN") && lines[0].contains("jwks.json"));
         assert!(has(&jwks, "good"));
     }
-    fs::remove_file(&jwks.path).unwrap();
+    fs::remove_file(path(&jwks)).unwrap();
     let lines = logged(|| {
         look(&jwks);
         look(&jwks);
@@ -122,7 +129,7 @@ fn a_file_over_1_mib_is_refused() {
     };
 
     write(&jwks, &padded(1_024 * 1_024 + 1));
-    assert!(JwksFile::open(&jwks.path).unwrap_err().contains("1048576 bytes"));
+    assert!(JwksFile::open(path(&jwks)).unwrap_err().contains("1048576 bytes"));
     look(&jwks);
     assert!(has(&jwks, "good"));
 

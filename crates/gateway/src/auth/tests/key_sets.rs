@@ -21,7 +21,7 @@ fn set_of(keys: &[Json]) -> AuthSettings {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), json!({ "keys": keys }).to_string()).unwrap();
     AuthSettings {
-        jwks: Some(JwksFile::open(file.path()).unwrap()),
+        jwks: Some(JwksSource::File(JwksFile::open(file.path()).unwrap())),
         ..AuthSettings::default()
     }
 }
@@ -156,7 +156,7 @@ fn behind_its_file(folder: &tempfile::TempDir) -> Verifier {
     let path = folder.path().join("jwks.json");
     std::fs::write(&path, json!({"keys": [jwk("p256", &json!({}))]}).to_string()).unwrap();
     let settings = AuthSettings {
-        jwks: Some(JwksFile::open(&path).unwrap()),
+        jwks: Some(JwksSource::File(JwksFile::open(&path).unwrap())),
         ..secret_settings()
     };
     let keys = [jwk("p256", &json!({})), jwk("ed25519", &json!({"kid": "new"}))];

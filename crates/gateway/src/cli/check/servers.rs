@@ -1,4 +1,5 @@
-//! The servers that a node depends on: MongoDB and Redis, and whether their clocks agree with the node's.
+//! The servers that a node depends on: MongoDB and Redis, and whether their clocks agree with the node's; and the one that
+//! the key set is fetched from.
 
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::finding::Finding;
 use crate::{
+    auth::{JwksSource, JwksUrl},
     clock::{Clock as _, SystemClock},
     node::redis_options,
     settings::{Settings, read::show_duration},
@@ -31,7 +33,34 @@ pub(super) async fn look(settings: &Settings) -> Vec<Finding> {
     if let Some(url) = &settings.cluster.redis_url {
         findings.extend(look_at_redis(settings, url).await);
     }
+    if let Some(JwksSource::Url(url)) = &settings.auth.jwks {
+        findings.push(look_at_key_set(url).await);
+    }
     findings
+}
+
+async fn look_at_key_set(url: &JwksUrl) -> Finding {
+    const WHAT: &str = "key set";
+    match url.try_out().await {
+        Err(reason) => Finding::failed(
+            WHAT,
+            format!("{url}: {reason}"),
+            "see that CARILLON_JWKS leads to a JSON Web Key Set, and that this machine reaches it; a node waits for it",
+        ),
+        Ok((0, passed_over)) => Finding::warning(
+            WHAT,
+            format!("{url}: no key that could be used, {passed_over} passed over"),
+            "keys of RSA (RS256), P-256 (ES256) and Ed25519 (EdDSA) can",
+        ),
+        Ok((keys, _)) if !url.is_secure() => Finding::warning(
+            WHAT,
+            format!("{url}: keys: {keys}, and who is on the way there can put in their own"),
+            "use https",
+        ),
+        Ok((keys, passed_over)) => {
+            Finding::ok(WHAT, format!("{url}: keys: {keys}, passed over: {passed_over}"))
+        }
+    }
 }
 
 async fn look_at_mongodb(uri: &SecretString) -> Vec<Finding> {
@@ -241,10 +270,14 @@ mod tests {
                 redis_url: Some("redis://:hunter2@127.0.0.1:1".into()),
                 ..Default::default()
             },
+            auth: crate::settings::AuthSettings {
+                jwks: JwksUrl::parse("http://me:hunter2@127.0.0.1:1/keys?hunter").map(JwksSource::Url),
+                ..Default::default()
+            },
             ..Settings::default()
         };
         let findings = look(&settings).await;
-        assert_eq!(findings.len(), 2);
+        assert_eq!(findings.len(), 3);
         for finding in findings {
             assert!(
                 finding.is_failed() && !format!("{finding:?}").contains("hunter"),

@@ -121,10 +121,16 @@ pub(super) fn public_keys(given: &str) -> Result<Vec<auth::PublicKey>, String> {
     Ok(keys)
 }
 
-/// A key set's file.
-pub(super) fn jwks(given: &str) -> Result<auth::JwksFile, String> {
+/// A key set's address, which is not asked here, or its file, which is read.
+pub(super) fn jwks(given: &str) -> Result<auth::JwksSource, String> {
+    if auth::JwksUrl::is_one(given) {
+        return auth::JwksUrl::parse(given)
+            .map(auth::JwksSource::Url)
+            .ok_or_else(|| String::from("an address such as https://issuer.example/jwks.json, or a file"));
+    }
     let path = text(given)?;
     auth::JwksFile::open(Path::new(&path))
+        .map(auth::JwksSource::File)
         .map_err(|reason| format!("a file with a JSON Web Key Set (`{{\"keys\": […]}}`); {reason}"))
 }
 
