@@ -19,6 +19,7 @@ use std::{
     time::Duration,
 };
 
+use parking_lot::Mutex;
 use rusqlite::Connection;
 
 pub use self::{
@@ -70,6 +71,10 @@ pub struct SqliteStore {
     readers: Readers,
     // Ends before the lock is given back.
     writer: Writer,
+    /// Never used, and the last to go. Without it the writer, which opens its connection anew after a failure, could be the only
+    /// one: SQLite would then make the files beside the database anew as well, and one made while the database was read-only
+    /// stays read-only when that has passed.
+    _anchor: Mutex<Connection>,
     _lock: File,
 }
 
@@ -96,8 +101,6 @@ impl SqliteStore {
         let mut connection = connect(path, durability, busy_timeout)?;
         connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
         schema::migrate(&mut connection)?;
-        // The writer opens its own, as it does after a failure.
-        drop(connection);
 
         let readers = Readers::new(path, options.readers.max(1), busy_timeout)?;
         let writer_path = path.to_owned();
@@ -107,6 +110,7 @@ impl SqliteStore {
             durability,
             readers,
             writer,
+            _anchor: Mutex::new(connection),
             _lock: lock,
         })
     }

@@ -30,9 +30,9 @@ export async function run(args, env = {}) {
 /**
  * Starts a node and waits until it is ready. `env` adds to or, with `undefined`, takes from its environment;
  * `dataDir` names a folder that outlives it, `port` a port, `healthPort` the one that `/readyz` is asked on, `readiness` what
- * that must answer, `settled` is for its clients.
+ * that must answer, `settled` is for its clients, `under` a command that becomes the node.
  */
-export async function startNode({ env = {}, args = [], dataDir, port, healthPort, readiness = 200, settled } = {}) {
+export async function startNode({ env = {}, args = [], dataDir, port, healthPort, readiness = 200, settled, under = [] } = {}) {
   const folder = dataDir ?? (await mkdtemp(join(tmpdir(), "carillon-test-")));
   port ??= await freePort();
   const environment = {
@@ -44,7 +44,8 @@ export async function startNode({ env = {}, args = [], dataDir, port, healthPort
     ...env,
   };
   for (const [name, value] of Object.entries(environment)) if (value === undefined) delete environment[name];
-  const process_ = new ServerProcess(binary("carillon", "CARILLON_BIN"), ["serve", ...args], environment);
+  const [program, ...given] = [...under, binary("carillon", "CARILLON_BIN"), "serve", ...args];
+  const process_ = new ServerProcess(program, given, environment);
   const node = new CarillonNode(process_, port, { folder: dataDir ? undefined : folder, settled });
   try {
     await process_.answers(`http://127.0.0.1:${healthPort ?? port}/readyz`, readiness);
