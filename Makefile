@@ -10,7 +10,7 @@ CARGO_DENY_VERSION := 0.20.2
 NODE_TESTS := crates/testkit/node
 SHELL_SCRIPTS := $(wildcard scripts/*) .ci/run loadtest/bench loadtest/cluster-bench $(addprefix deploy/dev/,common.bash program redis redis-cluster mongodb cluster ferretdb/build ferretdb/postgresql)
 
-.PHONY: help setup run cluster build openapi test check fmt fmt-check clippy doc deny scripts-check conformance k6 bench screenshots bench-cluster reference clean
+.PHONY: help setup run cluster build openapi test check fmt fmt-check clippy doc deny scripts-check conformance k6 bench screenshots bench-cluster reference fuzz fuzz-check clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,7 +38,7 @@ test: ## Run every test, Rust and JavaScript; the last line sums them up
 	@scripts/setup
 	@scripts/test
 
-check: fmt-check clippy doc deny scripts-check ## Everything but the tests: format, lints, docs, licences, scripts
+check: fmt-check clippy fuzz-check doc deny scripts-check ## Everything but the tests: format, lints, docs, licences, scripts
 
 fmt: ## Format the Rust sources
 	cargo fmt --all
@@ -49,6 +49,10 @@ fmt-check:
 
 clippy:
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+# The programs of the targets; clippy has checked what they call.
+fuzz-check:
+	cargo check --locked --quiet -p carillon-fuzz --features libfuzzer --bins
 
 doc: ## Build the Rust documentation, broken links refused
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
@@ -88,6 +92,10 @@ bench-cluster: build ## Figures of a cluster on this machine, socketioxide and N
 	cargo build --release --locked -p carillon-load
 	cargo build --release --locked --manifest-path loadtest/peers/socketioxide/Cargo.toml --target-dir $${CARGO_TARGET_DIR:-target}
 	loadtest/cluster-bench
+
+fuzz: ## Fuzz every decoder and the session machine: FUZZ_SECONDS in all (an hour), on one core
+	@scripts/setup rust
+	@FUZZ_SECONDS=$(or $(FUZZ_SECONDS),3600) scripts/fuzz
 
 reference: ## Write the documents and help texts of the settings anew from their table
 	@scripts/setup rust

@@ -35,6 +35,8 @@ use tokio::{
 
 pub use layer::{Application, DepartingLayer};
 pub use leaving::{Departure, Leaving};
+#[cfg(feature = "fuzzing")]
+pub use machine::fuzz_session_machine;
 pub use polling::{Malformed, Poll, Post};
 pub use reason::{CloseReason, Transport};
 pub use transfer::{SessionBrief, SessionExport};

@@ -3,7 +3,11 @@
 //! It knows the heartbeat, the polling rules, the upgrade and every way a session ends (Engine.IO v4, "Transports",
 //! "Upgrade" and "Heartbeat"). The session applies its outputs; transports and timers feed it.
 
+#[cfg(feature = "fuzzing")]
+mod fuzzing;
 mod moving;
+#[cfg(any(test, feature = "fuzzing"))]
+mod rules;
 
 use std::time::Duration;
 
@@ -15,6 +19,8 @@ use super::reason::{CloseReason, Transport};
 use crate::config::Config;
 use moving::Move;
 
+#[cfg(feature = "fuzzing")]
+pub use fuzzing::fuzz_session_machine;
 pub(crate) use moving::{Beat, Clock};
 
 /// How often a held poll is released while an upgrade is under way (engine.io 6, `socket.ts`).

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::session::machine::rules::Watched;
 
 fn any_packet() -> impl Strategy<Value = Packet> {
     let data = prop_oneof![Just(""), Just("probe")].prop_map(ByteString::from_static);
@@ -50,28 +51,12 @@ proptest! {
     ) {
         let transport = if over_websocket { Transport::WebSocket } else { Transport::Polling };
         let connect_timeout = joins_late.then_some(Duration::from_millis(700));
-        let mut run = Run::new(transport, Config { connect_timeout, ..config() });
-        let (mut now, mut closed, mut upgraded, mut forgotten) = (0, 0, 0, 0);
+        let config = Config { connect_timeout, ..config() };
+        let machine = Machine::new(transport, &config, Instant::now());
+        let mut watched = Watched::new(machine, config);
         for (input, pause) in steps {
-            now += pause;
-            for output in run.handle(now, input) {
-                match output {
-                    Output::Closed(_) => closed += 1,
-                    Output::Upgraded | Output::Departing => upgraded += 1,
-                    Output::Forget => forgotten += 1,
-                    Output::Refuse => {}
-                    output => prop_assert_eq!(closed, 0, "{:?} after the end", output),
-                }
-            }
-            prop_assert!(closed <= 1 && upgraded <= 1);
-            prop_assert_eq!(run.machine.is_closed(), closed == 1);
-            prop_assert!(forgotten == 0 || closed == 1);
-            prop_assert!(run.machine.deadline().is_some() || run.machine.is_closed());
+            watched.handle(Duration::from_millis(pause), input);
         }
-        // The timers cannot spin: a few ticks, and nothing is due any more.
-        for _ in 0..3 {
-            run.handle(now, Input::Tick);
-        }
-        prop_assert!(run.machine.deadline().is_none_or(|deadline| deadline > run.at(now)));
+        watched.leave_alone();
     }
 }
