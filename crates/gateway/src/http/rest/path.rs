@@ -80,6 +80,9 @@ pub(super) fn decode(raw: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -151,5 +154,28 @@ mod tests {
                 .chatbox_id()
                 .is_err()
         );
+    }
+    proptest! {
+        #[test]
+        fn what_was_encoded_is_decoded_to_itself(text in any::<String>()) {
+            let encoded = utf8_percent_encode(&text, NON_ALPHANUMERIC).to_string();
+            prop_assert_eq!(decode(&encoded), Some(text));
+        }
+
+        #[test]
+        fn no_path_breaks_a_route(raw in "[a/%2eE.;\\\\]{0,12}|\\PC{0,8}", path in "(/[a-z%0-9]{0,4}){0,6}") {
+            for path in [path, format!("/api/{raw}/x")] {
+                let Some(params) = Params::matching("/api/{userId}/x", &path) else {
+                    continue;
+                };
+                // What stands for one segment is one.
+                prop_assert_eq!(path.split('/').count(), 4);
+                if let Ok(user) = params.user("userId") {
+                    prop_assert!(!user.as_str().is_empty() && !user.as_str().contains(char::is_control));
+                    let encoded = utf8_percent_encode(user.as_str(), NON_ALPHANUMERIC).to_string();
+                    prop_assert_eq!(decode(&encoded), Some(user.as_str().to_owned()));
+                }
+            }
+        }
     }
 }

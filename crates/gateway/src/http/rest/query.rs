@@ -73,6 +73,8 @@ impl Query {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -114,5 +116,22 @@ mod tests {
     fn other_keys_can_be_refused() {
         assert!(Query::parse("daysOld=1&").only("daysOld").is_ok());
         assert!(Query::parse("daysold=1").only("daysOld").is_err());
+    }
+    proptest! {
+        #[test]
+        fn no_query_breaks_a_route(query in "((page|limit|x|%70age)?=?[0-9+%a-f&=\\[\\]$]{0,6}&?){0,4}|\\PC{0,20}") {
+            let parsed = Query::parse(&query);
+            let _ = parsed.only("page");
+            match parsed.limit(50, 100) {
+                Ok(limit) => prop_assert!((1..=100).contains(&limit)),
+                // It is refused where it is given, and nowhere else.
+                Err(_) => prop_assert!(!matches!(parsed.get("limit"), Ok(None))),
+            }
+            if let Ok(Some(page)) = parsed.positive("page") {
+                let text = parsed.get("page").unwrap().unwrap();
+                prop_assert_eq!(page, text.parse().unwrap_or(u64::MAX));
+                prop_assert!(page > 0 && text.bytes().all(|byte| byte.is_ascii_digit()));
+            }
+        }
     }
 }
