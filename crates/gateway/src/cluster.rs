@@ -2,10 +2,10 @@
 //! backplane learns which rooms have sockets here.
 
 mod catch_up;
-mod delivery;
 pub mod forwarding;
 pub mod hand_over;
 pub(crate) mod message;
+pub mod own_sockets;
 pub(crate) mod supersede;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -22,25 +22,21 @@ use carillon_protocol::{
     value::{Object, Value},
 };
 use carillon_socketio::{Hub, RoomWatch, Socket, Summary};
-use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
 use self::{
     forwarding::Forwarding,
     hand_over::HandOver,
     message::Subject,
+    own_sockets::selected,
     supersede::{Old, Question},
 };
 use crate::{
     services::Services,
-    sockets::{NAMESPACE, Peer, Sockets},
+    sockets::{Delivery, NAMESPACE, Peer, Sockets},
 };
 
 pub use catch_up::CatchUp;
-pub use delivery::Delivery;
-
-/// How many answers of sockets may wait to be passed on.
-const WAITING_ANSWERS: usize = 64;
 
 /// This node's receiving side.
 pub struct Receiver {
@@ -82,17 +78,7 @@ impl Inbound for Receiver {
     }
 
     fn ask(&self, broadcast: &Broadcast, timeout: Duration) -> Asked {
-        let mut asked = self.hub.ask(broadcast, timeout);
-        let sockets = asked.count();
-        let (sender, answers) = mpsc::channel(WAITING_ANSWERS);
-        self.tasks.spawn(async move {
-            while let Some(answer) = asked.next().await {
-                if sender.send(answer).await.is_err() {
-                    return;
-                }
-            }
-        });
-        Asked { sockets, answers }
+        own_sockets::ask(&self.hub, &self.tasks, broadcast, timeout)
     }
 
     fn sockets(&self, selection: &Selection) -> Vec<SocketSummary> {
@@ -221,14 +207,6 @@ impl RoomWatch for Watch {
 impl std::fmt::Debug for Watch {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Watch").finish_non_exhaustive()
-    }
-}
-
-fn selected(selection: &Selection) -> carillon_socketio::Selection<'_> {
-    carillon_socketio::Selection {
-        nsp: &selection.nsp,
-        rooms: &selection.rooms,
-        except: &selection.except,
     }
 }
 

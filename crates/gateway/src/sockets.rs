@@ -1,5 +1,6 @@
 //! The application over Socket.IO: admits clients, keeps what recovers them, carries out what events answer.
 
+mod delivery;
 mod peer;
 mod sessions;
 
@@ -23,7 +24,6 @@ use tracing::Instrument as _;
 use crate::{
     auth::{self, LEEWAY_MS, Verifier},
     clock::Clock,
-    cluster::Delivery,
     events::{Caller, Effect, Events, Outcome},
     gaps::Gaps,
     http::client::UNKNOWN_ADDRESS,
@@ -36,6 +36,7 @@ use crate::{
     },
 };
 
+pub use delivery::Delivery;
 pub use peer::Peer;
 
 use peer::Packed;

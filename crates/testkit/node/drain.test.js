@@ -51,10 +51,11 @@ describe("a drain", () => {
 
       for (const { code } of closes) assert.equal(code, 1012);
       const times = closes.map(({ at }) => at - first.at);
-      const eighths = Array.from({ length: 8 }, () => 0);
-      for (const time of times) eighths[Math.min(7, Math.max(0, Math.floor((time / WINDOW) * 8)))] += 1;
-      const share = SOCKETS / 8;
-      for (const count of eighths) assert.ok(count > share / 3 && count < share * 2, `closes by eighths: ${eighths}`);
+      // No faster than the pace: that is what spares the other nodes. A machine that is busy may make it slower.
+      const inOrder = times.toSorted((one, other) => one - other);
+      const early = inOrder.filter((time, place) => time < (place / SOCKETS - 1 / 8) * WINDOW);
+      assert.equal(early.length, 0, `${early.length} closed early: ${inOrder.map(Math.round)}`);
+      assert.ok(inOrder.at(-1) < 2 * WINDOW, `the last was closed after ${inOrder.at(-1)} ms`);
       // Those of one wave may be seen in any order, and a wave or two at once.
       const order = times.map((time, index) => ({ time, index })).sort((one, other) => one.time - other.time);
       const astray = order.filter(({ index }, place) => Math.abs(index - place) > SOCKETS / 10);

@@ -10,10 +10,9 @@ use deadpool_redis::{Connection, Manager, Pool, Runtime};
 use parking_lot::RwLock;
 use redis::{
     AsyncConnectionConfig, Cmd, ConnectionInfo, FromRedisValue, ParsingError, Pipeline, RedisError,
-    RedisResult, ScriptInvocation, Value,
+    RedisResult, ScriptInvocation, ServerErrorKind, Value,
 };
 
-use super::publisher::is_useless_server;
 use crate::{Result, Unavailable};
 
 /// How long any command may take.
@@ -125,6 +124,22 @@ pub(super) async fn in_time<T>(work: impl Future<Output = Result<T>>) -> Result<
     tokio::time::timeout(TIMEOUT, work)
         .await
         .unwrap_or_else(|_| Err(Unavailable::new("Redis does not answer")))
+}
+
+/// Whether the server has become one that can do nothing for a node: a replica since a failover, not yet ready, or
+/// without the slot that it was asked for.
+pub(super) fn is_useless_server(error: &RedisError) -> bool {
+    matches!(
+        error.kind(),
+        redis::ErrorKind::Server(
+            ServerErrorKind::ReadOnly
+                | ServerErrorKind::MasterDown
+                | ServerErrorKind::BusyLoading
+                | ServerErrorKind::Moved
+                | ServerErrorKind::Ask
+                | ServerErrorKind::ClusterDown
+        )
+    )
 }
 
 /// Splits a script's answer into a yes or no and a list.

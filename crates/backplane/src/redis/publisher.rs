@@ -10,7 +10,7 @@ use parking_lot::RwLock;
 use redis::{Cmd, RedisError, RedisResult, Script, ServerErrorKind, Value, aio::MultiplexedConnection};
 use tokio::sync::{mpsc, oneshot};
 
-use super::commands::in_time;
+use super::commands::{in_time, is_useless_server};
 use crate::{Result, Unavailable};
 
 /// Most commands that wait.
@@ -226,20 +226,4 @@ fn closed() -> RedisError {
 
 fn is_forgotten_script(error: &RedisError) -> bool {
     error.kind() == redis::ErrorKind::Server(ServerErrorKind::NoScript)
-}
-
-/// Whether the server has become one that can do nothing for a node: a replica since a failover, not yet ready, or
-/// without the slot that it was asked for.
-pub(super) fn is_useless_server(error: &RedisError) -> bool {
-    matches!(
-        error.kind(),
-        redis::ErrorKind::Server(
-            ServerErrorKind::ReadOnly
-                | ServerErrorKind::MasterDown
-                | ServerErrorKind::BusyLoading
-                | ServerErrorKind::Moved
-                | ServerErrorKind::Ask
-                | ServerErrorKind::ClusterDown
-        )
-    )
 }

@@ -12,7 +12,7 @@ use super::{backends::Joint, states::States};
 use crate::{
     auth::{self, Verifier},
     clock::{Clock, SystemClock},
-    cluster::{CatchUp, Delivery, Receiver, Watch, forwarding::Forwarding, hand_over::HandOver},
+    cluster::{CatchUp, Receiver, Watch, forwarding::Forwarding, hand_over::HandOver},
     events::Events,
     gaps::Gaps,
     http::{
@@ -22,7 +22,7 @@ use crate::{
     limits::Limits,
     services::Services,
     settings::Settings,
-    sockets::{NAMESPACE, Peer, Sockets},
+    sockets::{Delivery, NAMESPACE, Peer, Sockets},
     telemetry::{
         Metrics, ProcessCounts, Runtimes, Totals,
         metrics::{KeySet, Queued, Rooms},

@@ -5,6 +5,7 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use bytes::Bytes;
 use carillon_backplane::{Asked, Inbound, NodeTag, Place, Selection, SocketSummary};
+use carillon_gateway::cluster::own_sockets::{self, selected};
 use carillon_protocol::{
     adapter::Broadcast,
     id::{Room, UserId},
@@ -13,11 +14,7 @@ use carillon_protocol::{
 };
 use carillon_socketio::{Hub, Summary};
 use parking_lot::Mutex;
-use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
-
-/// How many answers of sockets may wait to be passed on.
-const WAITING_ANSWERS: usize = 64;
 
 /// Most events of other servers that are remembered.
 const MAX_HEARD: usize = 1_000;
@@ -59,17 +56,7 @@ impl Inbound for Receiver {
     }
 
     fn ask(&self, broadcast: &Broadcast, timeout: Duration) -> Asked {
-        let mut asked = self.hub.ask(broadcast, timeout);
-        let sockets = asked.count();
-        let (sender, answers) = mpsc::channel(WAITING_ANSWERS);
-        self.tasks.spawn(async move {
-            while let Some(answer) = asked.next().await {
-                if sender.send(answer).await.is_err() {
-                    return;
-                }
-            }
-        });
-        Asked { sockets, answers }
+        own_sockets::ask(&self.hub, &self.tasks, broadcast, timeout)
     }
 
     fn sockets(&self, selection: &Selection) -> Vec<SocketSummary> {
@@ -114,14 +101,6 @@ impl Inbound for Receiver {
 
     async fn request(&self, _from: NodeTag, _body: Bytes) -> Bytes {
         Bytes::new()
-    }
-}
-
-fn selected(selection: &Selection) -> carillon_socketio::Selection<'_> {
-    carillon_socketio::Selection {
-        nsp: &selection.nsp,
-        rooms: &selection.rooms,
-        except: &selection.except,
     }
 }
 

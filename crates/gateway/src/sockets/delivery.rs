@@ -10,9 +10,10 @@ use tokio::time::Instant;
 use crate::{
     clock::Clock,
     services::accepted::Accepted,
-    sockets::Peer,
     telemetry::{Metrics, traces},
 };
+
+use super::Peer;
 
 /// The way to this node's sockets.
 pub struct Delivery {
