@@ -12,6 +12,7 @@ mod error;
 mod inspection;
 mod messages;
 mod notifications;
+mod page;
 mod repair;
 mod retry;
 mod schema;

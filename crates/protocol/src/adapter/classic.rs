@@ -28,11 +28,7 @@ pub fn encode(uid: &str, broadcast: &Broadcast) -> Bytes {
 /// offset is put in later.
 #[must_use]
 pub fn encode_kept(uid: &str, broadcast: &Broadcast, id: &str) -> KeptTemplate {
-    let flags = Flags {
-        kept_id: Some(id),
-        ..Flags::default()
-    };
-    let (writer, hole) = write(uid, broadcast, flags);
+    let (writer, hole) = write(uid, broadcast, Flags::kept(id));
     writer.finish_template(hole)
 }
 

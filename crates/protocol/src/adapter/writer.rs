@@ -250,7 +250,25 @@ impl Writer {
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Flags<'a> {
     /// For how long acks are waited for, in milliseconds.
-    pub(super) timeout_ms: Option<u64>,
+    timeout_ms: Option<u64>,
     /// The id of a broadcast that is kept.
-    pub(super) kept_id: Option<&'a str>,
+    kept_id: Option<&'a str>,
+}
+
+impl<'a> Flags<'a> {
+    /// Those of a broadcast that is kept under `id`.
+    pub(super) const fn kept(id: &'a str) -> Self {
+        Self {
+            timeout_ms: None,
+            kept_id: Some(id),
+        }
+    }
+
+    /// Those of one that asks for acks, where it says for how long.
+    pub(super) const fn asking(timeout_ms: Option<u64>) -> Self {
+        Self {
+            timeout_ms,
+            kept_id: None,
+        }
+    }
 }

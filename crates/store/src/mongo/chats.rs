@@ -16,9 +16,10 @@ use super::{
     MongoStore,
     documents::{StoredChat, unsigned},
     error::Failure,
+    page,
     repair::Concerned,
     retry,
-    schema::{Collections, MAX_BATCH},
+    schema::Collections,
 };
 use crate::{Chats, Result};
 
@@ -84,23 +85,8 @@ async fn chats_of(
     user: &UserId,
     limit: u32,
 ) -> std::result::Result<Vec<ChatSummary>, Failure> {
-    if limit == 0 {
-        return Ok(Vec::new());
-    }
-    let chats: Vec<StoredChat> = retry::idempotent(|| async {
-        let own = doc! { "users": user.as_str(), "lastAt": { "$exists": true } };
-        let found = collections
-            .chats
-            .find(own)
-            .sort(doc! { "lastAt": -1 })
-            .limit(limit.into());
-        Ok(found
-            .batch_size(limit.min(MAX_BATCH))
-            .await?
-            .try_collect()
-            .await?)
-    })
-    .await?;
+    let own = doc! { "users": user.as_str(), "lastAt": { "$exists": true } };
+    let chats = page::first(&collections.chats, own, doc! { "lastAt": -1 }, limit).await?;
     let unread = unread_by_chat(collections, user, &chats).await?;
     let summaries = chats.iter().filter_map(|chat| {
         let unread = unread.get(&*chat.key).copied().unwrap_or_default();

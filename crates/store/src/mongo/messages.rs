@@ -7,15 +7,14 @@ use carillon_protocol::{
     message::{Message, NewMessage},
     time::Timestamp,
 };
-use futures_util::TryStreamExt;
 use mongodb::bson::{Document, doc};
 
 use super::{
     MongoStore,
     documents::{StoredMessage, date, integer, oid, places, time, unsigned},
     error::Failure,
-    retry,
-    schema::{Collections, MAX_BATCH},
+    page, retry,
+    schema::Collections,
 };
 use crate::{
     Messages, Result,
@@ -105,19 +104,7 @@ async fn find(
     direction: i32,
     limit: u32,
 ) -> std::result::Result<Vec<StoredMessage>, Failure> {
-    if limit == 0 {
-        return Ok(Vec::new());
-    }
-    retry::idempotent(|| async {
-        let found = collections.messages.find(filter.clone());
-        let found = found.sort(doc! { "_id": direction }).limit(limit.into());
-        Ok(found
-            .batch_size(limit.min(MAX_BATCH))
-            .await?
-            .try_collect()
-            .await?)
-    })
-    .await
+    page::first(&collections.messages, filter, doc! { "_id": direction }, limit).await
 }
 
 fn messages(stored: &[StoredMessage]) -> std::result::Result<Vec<Message>, Failure> {

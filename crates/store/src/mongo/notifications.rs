@@ -19,9 +19,10 @@ use super::{
     MongoStore, commands,
     documents::{StoredNotification, date, oid, time, unsigned},
     error::Failure,
+    page,
     repair::Concerned,
     retry,
-    schema::{CHATS, Collections, MAX_BATCH},
+    schema::{CHATS, Collections},
 };
 use crate::{Notifications, Result};
 
@@ -101,22 +102,9 @@ async fn inbox(
     user: &UserId,
     limit: u32,
 ) -> std::result::Result<Vec<Notification>, Failure> {
-    if limit == 0 {
-        return Ok(Vec::new());
-    }
-    let newest: Vec<StoredNotification> = retry::idempotent(|| async {
-        let unread = doc! { "toUser": user.as_str(), "read": false };
-        let found = collections.notifications.find(unread);
-        let found = found
-            .sort(doc! { "createdAt": -1, "_id": -1 })
-            .limit(limit.into());
-        Ok(found
-            .batch_size(limit.min(MAX_BATCH))
-            .await?
-            .try_collect()
-            .await?)
-    })
-    .await?;
+    let unread = doc! { "toUser": user.as_str(), "read": false };
+    let order = doc! { "createdAt": -1, "_id": -1 };
+    let newest = page::first(&collections.notifications, unread, order, limit).await?;
     newest
         .iter()
         .rev()

@@ -29,9 +29,6 @@ pub(super) const CHATS: &str = "carillon_chats";
 const GROUPS: &str = "carillon_groups";
 pub(super) const META: &str = "carillon_meta";
 
-/// How many documents an answer brings at most; more come in several.
-pub(super) const MAX_BATCH: u32 = 10_000;
-
 /// What the legacy application kept.
 const LEGACY: [&str; 2] = ["chatboxes", "chatnotifications"];
 

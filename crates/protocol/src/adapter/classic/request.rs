@@ -100,14 +100,7 @@ fn write_operation(writer: &mut Writer, operation: &Operation) {
             writer.key("packet");
             write_packet(writer, broadcast);
             writer.key("opts");
-            let timeout_ms = *timeout_ms;
-            writer.options(
-                broadcast,
-                Flags {
-                    timeout_ms,
-                    ..Flags::default()
-                },
-            );
+            writer.options(broadcast, Flags::asking(*timeout_ms));
         }
     }
 }

@@ -81,14 +81,7 @@ fn write_operation(writer: &mut Writer, operation: &Operation, id: Option<&str>)
             write_packet(writer, broadcast);
             write_id(writer, id);
             writer.key("opts");
-            let timeout_ms = *timeout_ms;
-            writer.options(
-                broadcast,
-                Flags {
-                    timeout_ms,
-                    ..Flags::default()
-                },
-            );
+            writer.options(broadcast, Flags::asking(*timeout_ms));
         }
     }
 }
