@@ -75,7 +75,7 @@ pub trait Inbound: Send + Sync {
     /// Another server's `serverSideEmit`; the answer, where it wants one.
     fn server_event(&self, nsp: &str, args: &[Value]) -> Value;
 
-    /// Users came or went without that having been announced: their node died, or the backplane was away. Give each to
+    /// Users came or went without that having been announced: their node died, or the backplane was away. Give them to
     /// [`crate::Presence::announce`].
     fn presence_changed(&self, changes: Vec<(UserId, Status)>);
 

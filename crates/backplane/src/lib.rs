@@ -17,7 +17,7 @@ use std::time::Duration;
 pub use fanout::{Fanout, Placement};
 pub use inbound::{Asked, Inbound, Measure, Place};
 pub use peers::{Peers, Selection, SocketSummary};
-pub use presence::Presence;
+pub use presence::{Announcement, Presence};
 pub use recovery::{Missed, Offset, Recovery, SessionRecord, nowhere};
 pub use routing::{NodeTag, RouteError, Routing};
 

@@ -19,18 +19,13 @@ use std::{
 use async_trait::async_trait;
 use bytestring::ByteString;
 use carillon_protocol::{
-    adapter::Broadcast,
-    id::Room,
-    id::UserId,
-    presence::{OnlineUser, Status},
-    time::Timestamp,
-    value::Value,
+    adapter::Broadcast, id::Room, id::UserId, presence::OnlineUser, time::Timestamp, value::Value,
 };
 use parking_lot::Mutex;
 
 use crate::{
-    Asked, Backplane, Fanout, Health, Inbound, Missed, NodeTag, Offset, Peers, Place, Placement, Presence,
-    Recovery, Result, Selection, SessionRecord, SocketSummary,
+    Announcement, Asked, Backplane, Fanout, Health, Inbound, Missed, NodeTag, Offset, Peers, Place,
+    Placement, Presence, Recovery, Result, Selection, SessionRecord, SocketSummary,
 };
 
 pub use log::LogBounds;
@@ -208,16 +203,18 @@ impl Presence for LocalBackplane {
         Ok(self.presence.lock().settle(user))
     }
 
-    /// Announces what is so: a node alone is asked once for each change.
-    async fn announce(&self, user: &UserId, status: Status, events: Vec<Broadcast>) -> Result<bool> {
-        let presence = self.presence.lock();
-        let is_so = presence.is_online(user) == (status == Status::Online);
-        if is_so {
-            events
-                .into_iter()
-                .for_each(|event| self.append_and_deliver(event));
-        }
-        Ok(is_so)
+    /// The lock is held while an event is given out, so that what its user does next is told after it; it is let go between
+    /// two, because each goes to many sockets.
+    async fn announce(&self, announcements: Vec<Announcement>) -> Result<Vec<bool>> {
+        let announced = announcements.into_iter().map(|announcement| {
+            let mut presence = self.presence.lock();
+            let is_news = presence.announce(&announcement.user, announcement.status);
+            if let Some(event) = announcement.event.filter(|_| is_news) {
+                self.append_and_deliver(event);
+            }
+            is_news
+        });
+        Ok(announced.collect())
     }
 
     async fn online(&self) -> Result<Vec<OnlineUser>> {

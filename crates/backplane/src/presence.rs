@@ -10,6 +10,17 @@ use carillon_protocol::{
 
 use crate::Result;
 
+/// That a user came or went, as everybody is to hear it.
+#[derive(Debug, Clone)]
+pub struct Announcement {
+    /// Who.
+    pub user: UserId,
+    /// Whether the user came or went.
+    pub status: Status,
+    /// What is told. `None` where nobody may know of the user: then the change is done with.
+    pub event: Option<Broadcast>,
+}
+
 /// Who is online, on any node.
 ///
 /// A user is online from the first connection until [`Presence::settle`] finds none; so a caller that waits between
@@ -30,14 +41,14 @@ pub trait Presence: Send + Sync {
     /// Takes a user without connections offline. Answers whether this node is to announce that the user went.
     async fn settle(&self, user: &UserId) -> Result<bool>;
 
-    /// Announces that `user` came or went: gives `events` to every node as [`crate::Fanout::publish`] does, if that is still
-    /// to be announced at the moment at which they get their place among all events. Answers whether it was. Where nobody
-    /// may know of the user there are no events, and the change is done with.
+    /// Announces that users came or went, together: gives the event of each to every node as [`crate::Fanout::publish`] does, in
+    /// this order, if the change is still to be announced at the moment at which the event gets its place among all
+    /// events. Answers for each whether it was.
     ///
     /// # Errors
-    /// Where the other nodes are out of reach: nobody gets the events, and the change comes by
-    /// [`crate::Inbound::presence_changed`] if it is still to be announced later.
-    async fn announce(&self, user: &UserId, status: Status, events: Vec<Broadcast>) -> Result<bool>;
+    /// Where the other nodes are out of reach. Changes that are still to be announced later come by
+    /// [`crate::Inbound::presence_changed`].
+    async fn announce(&self, announcements: Vec<Announcement>) -> Result<Vec<bool>>;
 
     /// Everyone who is online, sorted by user id.
     async fn online(&self) -> Result<Vec<OnlineUser>>;

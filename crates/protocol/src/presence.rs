@@ -12,7 +12,7 @@ pub struct OnlineUser {
 }
 
 /// A user's first connection came, or the last one went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Status {
     /// At least one connection.
     Online,

@@ -1,11 +1,23 @@
-//! Connections per user.
+//! Connections per user, and what is to be told of them.
 
 use std::collections::HashMap;
 
-use carillon_protocol::{id::UserId, presence::OnlineUser, text, time::Timestamp};
+use carillon_protocol::{
+    id::UserId,
+    presence::{OnlineUser, Status},
+    text,
+    time::Timestamp,
+};
+
+/// Most changes that wait to be announced. Of more nobody is told.
+const MAX_UNANNOUNCED: usize = 100_000;
 
 #[derive(Debug, Default)]
-pub(super) struct Users(HashMap<UserId, User>);
+pub(super) struct Users {
+    known: HashMap<UserId, User>,
+    /// Changes that nobody has announced yet. Of two that undo each other nobody hears.
+    unannounced: HashMap<UserId, Status>,
+}
 
 #[derive(Debug)]
 struct User {
@@ -15,23 +27,23 @@ struct User {
 
 impl Users {
     pub(super) fn connect(&mut self, user: &UserId, at: Timestamp) -> bool {
-        if let Some(known) = self.0.get_mut(user) {
+        if let Some(known) = self.known.get_mut(user) {
             known.connections += 1;
             known.last_seen = at;
             return false;
         }
-        self.0.insert(
+        self.known.insert(
             user.clone(),
             User {
                 connections: 1,
                 last_seen: at,
             },
         );
-        true
+        self.changed(user, Status::Online)
     }
 
     pub(super) fn disconnect(&mut self, user: &UserId) -> bool {
-        let Some(known) = self.0.get_mut(user) else {
+        let Some(known) = self.known.get_mut(user) else {
             return false;
         };
         known.connections = known.connections.saturating_sub(1);
@@ -39,15 +51,31 @@ impl Users {
     }
 
     pub(super) fn settle(&mut self, user: &UserId) -> bool {
-        let gone = self.0.get(user).is_some_and(|known| known.connections == 0);
-        if gone {
-            self.0.remove(user);
+        let gone = self.known.get(user).is_some_and(|known| known.connections == 0);
+        if !gone {
+            return false;
         }
-        gone
+        self.known.remove(user);
+        self.changed(user, Status::Offline)
     }
 
-    pub(super) fn is_online(&self, user: &UserId) -> bool {
-        self.0.contains_key(user)
+    /// Whether a change is to be announced; it is not any more.
+    pub(super) fn announce(&mut self, user: &UserId, status: Status) -> bool {
+        let is_news = self.unannounced.get(user) == Some(&status);
+        if is_news {
+            self.unannounced.remove(user);
+        }
+        is_news
+    }
+
+    /// Whether a change that was made is to be announced: not where it undoes one that was not announced yet.
+    fn changed(&mut self, user: &UserId, status: Status) -> bool {
+        let undoes = self.unannounced.remove(user).is_some();
+        let is_news = !undoes && self.unannounced.len() < MAX_UNANNOUNCED;
+        if is_news {
+            self.unannounced.insert(user.clone(), status);
+        }
+        is_news
     }
 
     pub(super) fn online(&self) -> Vec<OnlineUser> {
@@ -55,7 +83,7 @@ impl Users {
             user: user.clone(),
             last_seen: known.last_seen,
         };
-        let mut users: Vec<_> = self.0.iter().map(line).collect();
+        let mut users: Vec<_> = self.known.iter().map(line).collect();
         users.sort_by(|left, right| text::cmp_utf16(left.user.as_str(), right.user.as_str()));
         users
     }
@@ -71,6 +99,7 @@ mod tests {
         let at = Timestamp::from_millis(5);
 
         assert!(users.connect(&ann, Timestamp::from_millis(1)));
+        assert!(users.announce(&ann, Status::Online));
         assert!(!users.connect(&ann, at));
         assert!(!users.disconnect(&ann));
         assert!(!users.settle(&ann));
@@ -97,5 +126,36 @@ mod tests {
 
         assert!(!users.connect(&ann, at));
         assert!(!users.settle(&ann));
+    }
+
+    #[test]
+    fn what_is_undone_before_it_was_announced_is_announced_never() {
+        let (mut users, ann) = (Users::default(), UserId::parse("ann").unwrap());
+        let at = Timestamp::from_millis(1);
+        let go = |users: &mut Users| users.disconnect(&ann) && users.settle(&ann);
+
+        assert!(users.connect(&ann, at));
+        assert!(!go(&mut users));
+        assert!(!users.announce(&ann, Status::Online) && !users.announce(&ann, Status::Offline));
+
+        users.connect(&ann, at);
+        assert!(users.announce(&ann, Status::Online) && !users.announce(&ann, Status::Online));
+        assert!(go(&mut users));
+        assert!(!users.connect(&ann, at));
+        assert!(!users.announce(&ann, Status::Offline) && !users.announce(&ann, Status::Online));
+        assert!(users.unannounced.is_empty());
+    }
+
+    #[test]
+    fn what_waits_to_be_announced_is_bounded() {
+        let mut users = Users::default();
+        for n in 0..=MAX_UNANNOUNCED {
+            let user = UserId::parse(n.to_string()).unwrap();
+            assert_eq!(
+                users.connect(&user, Timestamp::from_millis(1)),
+                n < MAX_UNANNOUNCED
+            );
+        }
+        assert_eq!(users.unannounced.len(), MAX_UNANNOUNCED);
     }
 }

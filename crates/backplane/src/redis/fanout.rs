@@ -11,8 +11,14 @@ use carillon_protocol::{
 use rand::distr::{Alphanumeric, SampleString};
 use tokio::time::Instant;
 
-use super::{RedisBackplane, codec::Wire, commands::TIMEOUT, echoes::Expected, lifetimes, log, millis};
-use crate::{Fanout, Measure, Place, Placement, Result, Unavailable};
+use super::{
+    RedisBackplane,
+    codec::Wire,
+    commands::{TIMEOUT, unreadable},
+    echoes::Expected,
+    lifetimes, log, millis,
+};
+use crate::{Announcement, Fanout, Measure, Place, Placement, Result, Unavailable};
 
 /// How long [`Fanout::attend`] waits.
 const ATTENTION: Duration = Duration::from_secs(2);
@@ -153,23 +159,37 @@ impl RedisBackplane {
         }
     }
 
-    /// Puts kept broadcasts into the log and on their way, together, under the condition of `append`. Where that cannot be
-    /// done now nobody gets them; where it is not known whether it was done, nobody but by the log.
-    pub(super) async fn place_if(
-        &self,
-        append: log::Append,
-        broadcasts: Vec<Broadcast>,
-    ) -> Result<Placement> {
-        for broadcast in &broadcasts {
+    /// Puts what tells of changes of presence into the log and on its way, together; of each only where the change is still to be
+    /// announced, which is answered. Where that cannot be done now nobody gets anything; where it is not known whether it was
+    /// done, nobody but by the log.
+    pub(super) async fn place_changes(&self, announcements: Vec<Announcement>) -> Result<Vec<bool>> {
+        let broadcasts = announcements.iter().filter_map(|one| one.event.as_ref());
+        for broadcast in broadcasts {
             self.await_pending(&broadcast.rooms).await;
         }
-        let leaving: Vec<Leaving<'_>> = broadcasts.into_iter().map(|it| self.leaving(it)).collect();
-        let placement = self.append(append, &leaving).await?;
-        if placement == Placement::Placed {
-            self.publisher.count(leaving.len());
-            self.await_echoes(leaving).await;
+        let (mut announce, mut leaving) = (log::Announce::new(&self.names), Vec::new());
+        let ring = self.keyring.ring();
+        for Announcement { user, status, event } in announcements {
+            let one = event.map(|broadcast| self.leaving(broadcast));
+            let event = one.as_ref().map(|Leaving { broadcast, id, .. }| {
+                let channel = self.codec.channel_of_rooms(&broadcast.rooms);
+                let template = self.codec.kept(&ring.identity, broadcast, id);
+                (&*broadcast.rooms, channel, template)
+            });
+            announce.push(&self.names, user, status, event);
+            leaving.push(one);
         }
-        Ok(placement)
+        let call = announce.call(&self.scripts, self.codec.publishing(), &self.lifetimes);
+        let answer = self.call(&self.own_channel, &self.scripts.announce, call).await?;
+        let announced: Vec<bool> = redis::from_redis_value(answer).map_err(unreadable)?;
+        let placed = leaving
+            .into_iter()
+            .zip(&announced)
+            .filter_map(|(one, announced)| one.filter(|_| *announced));
+        let placed: Vec<Leaving<'_>> = placed.collect();
+        self.publisher.count(placed.len());
+        self.await_echoes(placed).await;
+        Ok(announced)
     }
 
     /// A socket that has just joined a room expects what is published after that.

@@ -1,5 +1,6 @@
-//! The log: its epoch, its newest place, and what it tells of the past. [`append`] writes it.
+//! The log: its epoch, its newest place, and what it tells of the past. [`append`] writes it, and [`announce`].
 
+mod announce;
 mod append;
 mod marks;
 
@@ -25,6 +26,7 @@ use super::{
 };
 use crate::{Missed, Offset, Placement, Result, Unavailable};
 
+pub(super) use announce::Announce;
 pub(super) use append::{Append, placement, unplaced};
 pub(super) use marks::Marks;
 

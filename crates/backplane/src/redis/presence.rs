@@ -15,7 +15,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use carillon_protocol::{
-    adapter::Broadcast,
     id::UserId,
     presence::{OnlineUser, Status},
     text,
@@ -26,7 +25,7 @@ use tokio::time::Instant;
 use super::{RedisBackplane, commands::first_and_rest};
 #[cfg(doc)]
 use crate::Inbound;
-use crate::{Measure, NodeTag, Presence, Result};
+use crate::{Announcement, Measure, NodeTag, Presence, Result};
 
 use announcing::Leftovers;
 pub(super) use announcing::sign;
@@ -89,10 +88,11 @@ impl Presence for RedisBackplane {
         Ok(is_news)
     }
 
-    async fn announce(&self, user: &UserId, status: Status, events: Vec<Broadcast>) -> Result<bool> {
-        let announced = self.publish_change(user, status, events).await;
+    async fn announce(&self, announcements: Vec<Announcement>) -> Result<Vec<bool>> {
+        let users: Vec<UserId> = announcements.iter().map(|one| one.user.clone()).collect();
+        let announced = self.publish_changes(announcements).await;
         if announced.is_err() {
-            self.users.doubt(user);
+            users.iter().for_each(|user| self.users.doubt(user));
         }
         announced
     }

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::{
     presence::{LEASE, at, changes, distant, online, short_lease},
     server::RedisServer,
-    support::{Node, Told, event, user},
+    support::{Node, Told, announcement, event, user},
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -49,8 +49,8 @@ async fn an_announcement_of_which_nobody_knows_whether_it_was_made_is_made_once(
         assert!(node.backplane.connect(user, at(1)).await.unwrap());
     }
     let came = async |user, name| {
-        let events = vec![event(name, &["a"])];
-        node.backplane.announce(user, Status::Online, events).await
+        let came = announcement(user, Status::Online, Some(event(name, &["a"])));
+        node.backplane.announce(vec![came]).await
     };
 
     // Made, but its answer is lost; then it cannot be made.
@@ -63,8 +63,8 @@ async fn an_announcement_of_which_nobody_knows_whether_it_was_made_is_made_once(
     way.mend();
     let again = Told::Presence(bob.clone(), Status::Online);
     node.recorder.was_told(&again).await;
-    assert!(came(&bob, "bob").await.unwrap());
-    assert!(!came(&ann, "ann").await.unwrap());
+    assert_eq!(came(&bob, "bob").await.unwrap(), [true]);
+    assert_eq!(came(&ann, "ann").await.unwrap(), [false]);
     other.recorder.has("bob").await;
 
     assert_eq!(other.recorder.names(), ["ann", "bob"]);

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::{
     server::{RedisServer, free_port},
-    support::{Node, PATIENCE, Told, event, options, user, volatile},
+    support::{Node, PATIENCE, Told, announcement, event, options, user, volatile},
 };
 
 /// The first slot of each master, and the end.
@@ -269,9 +269,9 @@ async fn presence_records_and_routing_work_as_on_a_single_redis() {
     assert_eq!(two.backplane.online().await.unwrap().len(), 1);
     one.occupy(&["a"]).await;
     for is_first in [true, false] {
-        let events = vec![event("ann came", &["a"])];
-        let announced = two.backplane.announce(&ann, Status::Online, events).await;
-        assert_eq!(announced.unwrap(), is_first);
+        let came = announcement(&ann, Status::Online, Some(event("ann came", &["a"])));
+        let announced = two.backplane.announce(vec![came]).await;
+        assert_eq!(announced.unwrap(), [is_first]);
     }
     one.recorder.has("ann came").await;
 

@@ -7,11 +7,15 @@ use carillon_backplane::{
     local::{LocalBackplane, LogBounds},
     redis::{RedisOptions, Wire},
 };
-use carillon_protocol::{id::Room, presence::Status, time::Timestamp};
+use carillon_protocol::{
+    id::{Room, UserId},
+    presence::Status,
+    time::Timestamp,
+};
 
 use crate::{
     server::RedisServer,
-    support::{Node, Recorder, event, options, user, volatile},
+    support::{Node, Recorder, announcement, event, options, user, volatile},
 };
 
 /// A backplane with what it needs to live.
@@ -193,7 +197,11 @@ async fn a_user_is_online_from_the_first_connection_until_settled() {
         let presence: &dyn Backplane = &*subject.backplane;
         let (ann, at) = (user("ann"), Timestamp::from_millis);
         assert!(presence.connect(&ann, at(1)).await.unwrap());
-        assert!(presence.announce(&ann, Status::Online, Vec::new()).await.unwrap());
+        let announce = async |status| {
+            let announced = presence.announce(vec![announcement(&ann, status, None)]).await;
+            announced.unwrap()
+        };
+        assert_eq!(announce(Status::Online).await, [true], "{}", subject.name);
         assert!(!presence.connect(&ann, at(2)).await.unwrap());
         assert!(!Presence::disconnect(presence, &ann).await.unwrap());
         assert!(!presence.settle(&ann).await.unwrap());
@@ -207,12 +215,7 @@ async fn a_user_is_online_from_the_first_connection_until_settled() {
         );
         assert!(presence.settle(&ann).await.unwrap());
         assert!(presence.online().await.unwrap().is_empty(), "{}", subject.name);
-        assert!(
-            presence
-                .announce(&ann, Status::Offline, Vec::new())
-                .await
-                .unwrap()
-        );
+        assert_eq!(announce(Status::Offline).await, [true], "{}", subject.name);
         assert!(!presence.settle(&ann).await.unwrap());
     }
 }
@@ -226,8 +229,8 @@ async fn a_change_is_announced_in_its_place_among_all_events_if_it_is_still_so()
         let head = presence.head().await.unwrap();
         let (ann, at) = (user("ann"), Timestamp::from_millis);
         let announce = async |status, name| {
-            let events = vec![event(name, &["a"])];
-            presence.announce(&ann, status, events).await.unwrap()
+            let change = announcement(&ann, status, Some(event(name, &["a"])));
+            presence.announce(vec![change]).await.unwrap() == [true]
         };
         presence.connect(&ann, at(1)).await.unwrap();
         assert!(!announce(Status::Offline, "not so").await);
@@ -239,6 +242,66 @@ async fn a_change_is_announced_in_its_place_among_all_events_if_it_is_still_so()
         assert_eq!(subject.recorder.names(), ["came"], "{}", subject.name);
         let missed = subject.missed(&head, &rooms).await.unwrap();
         assert_eq!(missed, ["came"], "{}", subject.name);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_are_announced_together_without_those_that_were_undone_before() {
+    for subject in subjects().await {
+        let presence: &dyn Backplane = &*subject.backplane;
+        let rooms = ["a", "b"].map(Room::new);
+        subject.occupy(&rooms).await;
+        let head = presence.head().await.unwrap();
+        let at = Timestamp::from_millis;
+        let [ann, bob, eve, zoe] = ["ann", "bob", "eve", "zoe"].map(user);
+        let goes = async |user| {
+            assert!(Presence::disconnect(presence, user).await.unwrap());
+            presence.settle(user).await.unwrap()
+        };
+        let came = |user: &UserId, rooms| {
+            let name = format!("{user} came");
+            announcement(user, Status::Online, Some(event(&name, rooms)))
+        };
+
+        for one in [&ann, &bob, &eve, &zoe] {
+            assert!(presence.connect(one, at(1)).await.unwrap(), "{}", subject.name);
+        }
+        assert!(!goes(&bob).await, "nobody has heard of bob");
+        let secret = announcement(&eve, Status::Online, None);
+        let together = vec![
+            came(&bob, &["a", "b"]),
+            came(&ann, &["a"]),
+            secret,
+            came(&zoe, &[]),
+        ];
+        let announced = presence.announce(together).await.unwrap();
+        assert_eq!(announced, [false, true, true, true], "{}", subject.name);
+
+        // Gone and back before that was told.
+        assert!(goes(&ann).await && !presence.connect(&ann, at(2)).await.unwrap());
+        let both = vec![
+            announcement(&ann, Status::Offline, Some(event("ann went", &["a"]))),
+            came(&ann, &["a"]),
+        ];
+        assert_eq!(
+            presence.announce(both).await.unwrap(),
+            [false, false],
+            "{}",
+            subject.name
+        );
+        assert!(presence.announce(Vec::new()).await.unwrap().is_empty());
+
+        let told = ["ann came", "zoe came"];
+        assert_eq!(subject.recorder.names(), told, "{}", subject.name);
+        assert_eq!(
+            subject.missed(&head, &rooms).await.unwrap(),
+            told,
+            "{}",
+            subject.name
+        );
+        let online = presence.online().await.unwrap();
+        let online: Vec<_> = online.iter().map(|one| one.user.as_str()).collect();
+        assert_eq!(online, ["ann", "eve", "zoe"], "{}", subject.name);
     }
 }
 

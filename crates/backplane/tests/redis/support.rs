@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use bytes::Bytes;
 use carillon_backplane::{
-    Asked, Backplane as _, Fanout as _, Inbound, NodeTag, Offset, Place, Presence as _, Routing as _,
-    Selection, SocketSummary,
+    Announcement, Asked, Backplane as _, Fanout as _, Inbound, NodeTag, Offset, Place, Presence as _,
+    Routing as _, Selection, SocketSummary,
     redis::{RedisBackplane, RedisOptions},
 };
 use carillon_protocol::{
@@ -313,8 +313,11 @@ impl Node {
 
     /// Announces a change to nobody in particular. Answers whether that was to be done.
     pub(crate) async fn announce(&self, user: &UserId, status: Status) -> bool {
-        let announced = self.backplane.announce(user, status, Vec::new()).await;
-        announced.unwrap()
+        let announced = self
+            .backplane
+            .announce(vec![announcement(user, status, None)])
+            .await;
+        announced.unwrap() == [true]
     }
 }
 
@@ -328,6 +331,15 @@ pub(crate) fn options(server: &RedisServer) -> RedisOptions {
     RedisOptions {
         url: server.url(),
         ..RedisOptions::default()
+    }
+}
+
+/// A change, and what is told of it.
+pub(crate) fn announcement(user: &UserId, status: Status, event: Option<Broadcast>) -> Announcement {
+    Announcement {
+        user: user.clone(),
+        status,
+        event,
     }
 }
 

@@ -6,8 +6,7 @@ use bytes::Bytes;
 use bytestring::ByteString;
 use carillon_protocol::{
     adapter::{Epoch, KeptTemplate, Offset as Place},
-    id::{Room, UserId},
-    presence::Status,
+    id::Room,
 };
 use redis::{Cmd, Script, Value};
 
@@ -17,7 +16,7 @@ use crate::{
     redis::{
         channels::Names,
         lifetimes::{self, Lifetimes},
-        millis, presence,
+        millis,
         scripts::{self, Scripts},
     },
 };
@@ -34,15 +33,52 @@ enum Condition {
     None,
     /// The chat's message before this one was the last that was published.
     Next(u64),
-    /// It is still to be announced that the user came or went.
-    Change(UserId, Status),
 }
 
-struct Entry {
+/// A broadcast as the scripts take it.
+pub(super) struct Entry {
     channel: ByteString,
     template: KeptTemplate,
     entries: usize,
     streams: usize,
+}
+
+impl Entry {
+    /// Adds the keys of its streams to `keys`.
+    pub(super) fn new(
+        names: &Names,
+        rooms: &[Room],
+        channel: ByteString,
+        template: KeptTemplate,
+        keys: &mut Vec<String>,
+    ) -> Self {
+        let before = keys.len();
+        let mut seen = HashSet::new();
+        let named = rooms.iter().filter(|room| seen.insert(*room));
+        keys.extend(named.map(|room| names.stream_of(room)));
+        if rooms.is_empty() {
+            keys.push(names.stream_of_all());
+        }
+        Self {
+            channel,
+            template,
+            entries: if rooms.is_empty() {
+                COMMON_ENTRIES
+            } else {
+                ROOM_ENTRIES
+            },
+            streams: keys.len() - before,
+        }
+    }
+
+    /// Adds it to the arguments of a script.
+    pub(super) fn write(&self, call: &mut Cmd) {
+        call.arg(&*self.channel)
+            .arg(&*self.template.prefix)
+            .arg(&*self.template.suffix)
+            .arg(self.entries)
+            .arg(self.streams);
+    }
 }
 
 impl Append {
@@ -56,15 +92,6 @@ impl Append {
         }
     }
 
-    /// Without broadcasts, which are to tell that `user` came or went.
-    pub(in crate::redis) fn of_change(names: &Names, user: &UserId, status: Status) -> Self {
-        Self {
-            keys: vec![names.log(), names.unannounced()],
-            condition: Condition::Change(user.clone(), status),
-            broadcasts: Vec::new(),
-        }
-    }
-
     pub(in crate::redis) fn push(
         &mut self,
         names: &Names,
@@ -72,23 +99,8 @@ impl Append {
         channel: ByteString,
         template: KeptTemplate,
     ) {
-        let before = self.keys.len();
-        let mut seen = HashSet::new();
-        let named = rooms.iter().filter(|room| seen.insert(*room));
-        self.keys.extend(named.map(|room| names.stream_of(room)));
-        if rooms.is_empty() {
-            self.keys.push(names.stream_of_all());
-        }
-        self.broadcasts.push(Entry {
-            channel,
-            template,
-            entries: if rooms.is_empty() {
-                COMMON_ENTRIES
-            } else {
-                ROOM_ENTRIES
-            },
-            streams: self.keys.len() - before,
-        });
+        self.broadcasts
+            .push(Entry::new(names, rooms, channel, template, &mut self.keys));
     }
 
     /// The script to call.
@@ -96,7 +108,6 @@ impl Append {
         match self.condition {
             Condition::None => &scripts.publish,
             Condition::Next(_) => &scripts.publish_in_order,
-            Condition::Change(..) => &scripts.announce,
         }
     }
 
@@ -108,19 +119,12 @@ impl Append {
             Condition::Next(seq) => {
                 call.arg(*seq).arg(millis(lifetimes::ORDER));
             }
-            Condition::Change(user, status) => {
-                call.arg(user.as_str()).arg(presence::sign(*status));
-            }
         }
         call.arg(publishing)
             .arg(millis(lifetimes.events()))
             .arg(self.broadcasts.len());
         for entry in &self.broadcasts {
-            call.arg(&*entry.channel)
-                .arg(&*entry.template.prefix)
-                .arg(&*entry.template.suffix)
-                .arg(entry.entries)
-                .arg(entry.streams);
+            entry.write(&mut call);
         }
         call
     }

@@ -6,13 +6,10 @@
 
 use std::collections::HashMap;
 
-use carillon_protocol::{adapter::Broadcast, id::UserId, presence::Status};
+use carillon_protocol::{id::UserId, presence::Status};
 use tokio::time::{Duration, Instant};
 
-use crate::{
-    NodeTag, Placement, Result,
-    redis::{RedisBackplane, log::Append},
-};
+use crate::{Announcement, NodeTag, Result, redis::RedisBackplane};
 
 /// How often a node looks for what was left over: what stays for that long nobody is about to announce.
 const LOOKING: Duration = Duration::from_secs(5);
@@ -67,26 +64,27 @@ impl RedisBackplane {
         }
     }
 
-    /// Publishes `events` where the change is still to be announced. Answers whether it was.
-    pub(super) async fn publish_change(
-        &self,
-        user: &UserId,
-        status: Status,
-        events: Vec<Broadcast>,
-    ) -> Result<bool> {
+    /// Publishes what tells of each change that is still to be announced. Answers which were.
+    pub(super) async fn publish_changes(&self, announcements: Vec<Announcement>) -> Result<Vec<bool>> {
         self.reachable()?;
-        let change = Append::of_change(&self.names, user, status);
-        let placement = if self.is_cluster() {
-            // Its channels are not where the change is: it is taken out first, and published after.
-            let placement = self.place_if(change, Vec::new()).await?;
-            if placement == Placement::Placed {
-                self.place(None, events).await?;
-            }
-            placement
-        } else {
-            self.place_if(change, events).await?
-        };
-        Ok(placement == Placement::Placed)
+        if !self.is_cluster() {
+            return self.place_changes(announcements).await;
+        }
+        // Its channels are not where the changes are: those are taken out first, and published after.
+        let (mut changes, mut events) = (Vec::new(), Vec::new());
+        for Announcement { user, status, event } in announcements {
+            events.push(event);
+            changes.push(Announcement {
+                user,
+                status,
+                event: None,
+            });
+        }
+        let announced = self.place_changes(changes).await?;
+        let news = events.into_iter().zip(&announced);
+        let news = news.filter_map(|(event, announced)| event.filter(|_| *announced));
+        self.place(None, news.collect()).await?;
+        Ok(announced)
     }
 
     /// A node is dead: what it has not announced is announced here.
