@@ -108,7 +108,7 @@ impl Inbound for Receiver {
     }
 
     fn presence_changed(&self, changes: Vec<(UserId, Status)>) {
-        self.services.presence.changed_elsewhere(changes);
+        self.services.presence.changed_elsewhere(&changes);
     }
 
     fn interrupted(&self, unsure: Duration) {

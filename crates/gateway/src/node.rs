@@ -230,7 +230,7 @@ impl Node {
             tracing::warn!(left, "not every client took its leave in time");
         }
         self.forwarding.let_go().await;
-        if tokio::time::timeout(LAST_WORDS, self.services.announce_backlog())
+        if tokio::time::timeout(LAST_WORDS, self.services.announce_rest())
             .await
             .is_err()
         {

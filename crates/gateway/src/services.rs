@@ -169,6 +169,11 @@ impl Services {
         }
     }
 
+    /// Tells the others, before the node leaves them, what would be told later.
+    pub async fn announce_rest(&self) {
+        tokio::join!(self.announce_backlog(), self.presence.announce_gathered());
+    }
+
     /// What the other nodes are still to be told.
     #[must_use]
     pub fn waiting(&self) -> Waiting {

@@ -1,5 +1,7 @@
 //! Presence: who is online, and who is told of it.
 
+mod announcer;
+
 use std::{
     collections::{HashMap, HashSet},
     sync::{
@@ -11,19 +13,19 @@ use std::{
 
 use carillon_backplane::{Backplane, Presence as Shared};
 use carillon_protocol::{
-    event,
-    id::{Room, UserId},
+    id::UserId,
     presence::{OnlineUser, Status},
 };
 use carillon_store::Store;
 use parking_lot::Mutex;
 use tokio_util::task::TaskTracker;
 
-use super::{Result, backplane_problem, broadcast, lanes::Lanes, store_problem};
+use self::announcer::Announcer;
+use super::{Result, backplane_problem, lanes::Lanes, store_problem};
 use crate::{clock::Clock, telemetry::Metrics};
 
 /// How long a user without connections is still online, so that a quick reconnect is no flapping.
-/// The contract allows 500 ms.
+/// The contract allows 500 ms. That the user went is told up to 50 ms after it.
 pub const GRACE: Duration = Duration::from_millis(400);
 
 /// Who is told of whom (`CARILLON_PRESENCE`).
@@ -42,7 +44,8 @@ pub struct Presence {
     clock: Arc<dyn Clock>,
     scope: Scope,
     tasks: TaskTracker,
-    /// A user's changes on this node are made and announced one after the other; those on several the backplane keeps apart.
+    announcer: Arc<Announcer>,
+    /// A user's changes on this node are made one after the other; those on several the backplane keeps apart.
     changes: Lanes<UserId>,
     graces: Mutex<Graces>,
     /// The backplane does not answer: said once, not for every connection.
@@ -90,7 +93,8 @@ impl std::fmt::Debug for Presence {
 }
 
 impl Presence {
-    /// Over a store (for contacts), a backplane and a clock. `tasks` owns what waits for a grace to pass.
+    /// Over a store (for contacts), a backplane and a clock. `tasks` owns what waits for a grace to pass, and for
+    /// changes to be told together.
     #[must_use]
     pub fn new(
         store: Arc<dyn Store>,
@@ -100,12 +104,22 @@ impl Presence {
         tasks: TaskTracker,
         metrics: Arc<Metrics>,
     ) -> Self {
+        let announcer = Arc::new(Announcer {
+            store: store.clone(),
+            backplane: backplane.clone(),
+            clock: clock.clone(),
+            scope,
+            metrics: metrics.clone(),
+            tasks: tasks.clone(),
+            gathered: Mutex::default(),
+        });
         Self {
             store,
             backplane,
             clock,
             scope,
             tasks,
+            announcer,
             changes: Lanes::default(),
             graces: Mutex::default(),
             is_away: AtomicBool::new(false),
@@ -114,8 +128,8 @@ impl Presence {
         }
     }
 
-    /// One more socket of `user`. The first one is announced to everyone else (`userStatusChange`, online). Where the
-    /// backplane does not answer the socket counts all the same, and is announced when it is back.
+    /// One more socket of `user`. The first one is announced to everyone else (`userStatusChange`, online) within
+    /// 50 ms, which is not waited for. Where the backplane does not answer the socket counts all the same, and is announced when it is back.
     pub async fn connected(&self, user: &UserId) {
         let place = self.changes.join(user);
         let _turn = place.turn().await;
@@ -125,7 +139,7 @@ impl Presence {
             self.metrics.events.presence_suppressed();
         }
         if self.holds(is_news) {
-            self.announce(user, Status::Online).await;
+            self.announcer.gather(user, Status::Online);
         }
     }
 
@@ -154,19 +168,16 @@ impl Presence {
         self.is_draining.store(true, Ordering::Release);
     }
 
-    /// Users came or went without that having been announced: announces them, without being waited for. With the first that
-    /// fails it ends, as the next would too; the backplane brings up the rest again.
-    pub fn changed_elsewhere(self: &Arc<Self>, changes: Vec<(UserId, Status)>) {
-        let presence = Arc::clone(self);
-        self.tasks.spawn(async move {
-            for (user, status) in changes {
-                let place = presence.changes.join(&user);
-                let _turn = place.turn().await;
-                if !presence.announce(&user, status).await {
-                    return;
-                }
-            }
-        });
+    /// Tells at once what else would be told within 50 ms: the node is about to leave the others.
+    pub async fn announce_gathered(&self) {
+        self.announcer.announce_gathered().await;
+    }
+
+    /// Users came or went without that having been announced: announces them, without being waited for.
+    pub fn changed_elsewhere(&self, changes: &[(UserId, Status)]) {
+        for (user, status) in changes {
+            self.announcer.gather(user, *status);
+        }
     }
 
     /// What the backplane answered, `false` where it did not.
@@ -194,38 +205,8 @@ impl Presence {
         let _turn = place.turn().await;
 
         if self.graces.lock().finish(user, grace) && self.holds(self.backplane.settle(user).await) {
-            self.announce(user, Status::Offline).await;
+            self.announcer.gather(user, Status::Offline);
         }
-    }
-
-    /// Tells those who may know, if that is still so when they are found. Answers whether that could be done; nobody waits
-    /// for it, so a fault goes to the log alone.
-    async fn announce(&self, user: &UserId, status: Status) -> bool {
-        let rooms = match self.scope {
-            Scope::All => Some(Vec::new()),
-            Scope::Contacts => match self.store.contacts(user).await {
-                // No rooms would mean everybody.
-                Ok(contacts) if contacts.is_empty() => None,
-                Ok(contacts) => Some(contacts.iter().map(Room::of_user).collect()),
-                Err(error) => {
-                    tracing::warn!(%error, "presence not announced");
-                    return false;
-                }
-            },
-        };
-        let is_secret = rooms.is_none();
-        let event = |rooms| {
-            let event = event::user_status_change(user, status, self.clock.now());
-            broadcast(event, rooms, vec![Room::of_user(user)])
-        };
-        let events = rooms.map(event).into_iter().collect();
-        let announced = self.backplane.announce(user, status, events).await;
-        match &announced {
-            Ok(true) if !is_secret => self.metrics.events.presence(status),
-            Ok(_) => {}
-            Err(error) => tracing::warn!(reason = error.reason, "presence not announced yet"),
-        }
-        announced.is_ok()
     }
 
     /// Who is online, as far as `user` may know; `user` itself too.

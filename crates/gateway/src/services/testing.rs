@@ -202,6 +202,10 @@ impl Announced {
         std::mem::take(&mut self.0.lock())
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.lock().is_empty()
+    }
+
     /// Everything since the last call, one line each: `name → rooms` and `except rooms`.
     pub(crate) fn take_lines(&self) -> Vec<String> {
         self.take().iter().map(line).collect()

@@ -19,6 +19,12 @@ fn told(node: &Node) -> Vec<(String, String)> {
     node.announced.take().iter().map(line).collect()
 }
 
+/// Waits until all that is to be told is told.
+async fn settled(node: &Node) {
+    node.tasks.close();
+    node.tasks.wait().await;
+}
+
 fn change(user: &str, status: &str) -> Vec<(String, String)> {
     vec![(user.to_owned(), status.to_owned())]
 }
@@ -30,6 +36,7 @@ async fn the_first_and_the_last_connection_are_told_once() {
 
     presence.connected(&ann).await;
     presence.connected(&ann).await;
+    settled(&node).await;
     assert_eq!(
         node.announced.take_lines(),
         ["userStatusChange →  except user_ann"]
@@ -42,7 +49,10 @@ async fn the_first_and_the_last_connection_are_told_once() {
     presence.disconnected(&ann).await;
     pass(399).await;
     assert_eq!(told(&node), []);
+    assert_eq!(presence.online(&ann).await.unwrap().len(), 1);
     pass(2).await;
+    assert!(presence.online(&ann).await.unwrap().is_empty());
+    pass(48).await;
     assert_eq!(told(&node), change("ann", "offline"));
     pass(1_000).await;
     assert_eq!(told(&node), []);
@@ -53,6 +63,7 @@ async fn who_comes_back_within_the_grace_was_never_gone() {
     let node = Node::new(Scope::All);
     let (presence, ann) = (&node.services.presence, user("ann"));
     presence.connected(&ann).await;
+    settled(&node).await;
     node.announced.take();
 
     // Each grace ends while the user has just gone again: only the latest counts.
@@ -68,7 +79,7 @@ async fn who_comes_back_within_the_grace_was_never_gone() {
     presence.disconnected(&ann).await;
     pass(390).await;
     assert_eq!(told(&node), []);
-    pass(20).await;
+    pass(60).await;
     assert_eq!(told(&node), change("ann", "offline"));
     assert!(presence.graces.lock().latest.is_empty());
 }
@@ -79,22 +90,22 @@ async fn who_comes_back_after_the_grace_is_told_again() {
     let (presence, ann) = (&node.services.presence, user("ann"));
     presence.connected(&ann).await;
     presence.disconnected(&ann).await;
-    pass(401).await;
-    node.announced.take();
+    settled(&node).await;
+    assert_eq!(told(&node).len(), 2);
 
     presence.connected(&ann).await;
+    settled(&node).await;
 
     assert_eq!(told(&node), change("ann", "online"));
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_tracker_waits_for_a_grace() {
+async fn the_tracker_waits_for_a_grace_and_for_what_is_told_after_it() {
     let node = Node::new(Scope::All);
     node.services.presence.connected(&user("ann")).await;
     node.services.presence.disconnected(&user("ann")).await;
 
-    node.tasks.close();
-    node.tasks.wait().await;
+    settled(&node).await;
 
     assert_eq!(told(&node).len(), 2);
 }
@@ -128,6 +139,7 @@ async fn contacts_are_those_who_have_written_to_each_other() {
     for id in ["ann", "bob", "cid"] {
         presence.connected(&user(id)).await;
     }
+    settled(&node).await;
 
     // Nobody at all is told of cid: no room would mean everybody.
     let told = node.announced.take_lines();
@@ -156,18 +168,23 @@ async fn who_comes_back_on_another_node_while_contacts_are_looked_up_is_not_told
     node.say("ann", "bob", "x").await;
     node.say("bob", "ann", "x").await;
     presence.connected(&ann).await;
+    settled(&node).await;
     node.announced.take();
 
     let contacts = node.store.hold_contacts().await;
     Shared::disconnect(&*node.backplane, &ann).await.unwrap();
     assert!(node.backplane.settle(&ann).await.unwrap());
-    presence.changed_elsewhere(vec![(ann.clone(), Status::Offline)]);
-    tokio::task::yield_now().await;
+    presence.changed_elsewhere(&[(ann.clone(), Status::Offline)]);
+    let telling = presence.announce_gathered();
+    tokio::pin!(telling);
+    assert!(
+        futures_util::poll!(&mut telling).is_pending(),
+        "it looks contacts up"
+    );
     // As another node would, outside of this node's lane.
     node.backplane.connect(&ann, node.clock.now()).await.unwrap();
     drop(contacts);
-    node.tasks.close();
-    node.tasks.wait().await;
+    telling.await;
 
     assert_eq!(told(&node), []);
 }
@@ -184,17 +201,16 @@ async fn where_contacts_cannot_be_looked_up_nobody_is_told_and_the_rest_is_left(
             .unwrap();
     }
     node.announced.take();
-    let changes = vec![(user("ann"), Status::Online), (user("bob"), Status::Online)];
+    let changes = [(user("ann"), Status::Online), (user("bob"), Status::Online)];
 
     node.store.set_down(true);
-    presence.changed_elsewhere(changes.clone());
-    node.tasks.close();
-    node.tasks.wait().await;
+    presence.changed_elsewhere(&changes);
+    settled(&node).await;
     node.store.set_down(false);
     assert_eq!(told(&node), []);
 
-    presence.changed_elsewhere(changes);
-    node.tasks.wait().await;
+    presence.changed_elsewhere(&changes);
+    settled(&node).await;
     assert_eq!(told(&node).len(), 2);
 }
 

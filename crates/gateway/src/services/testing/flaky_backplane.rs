@@ -10,16 +10,11 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use bytestring::ByteString;
 use carillon_backplane::{
-    Backplane, Fanout, Health, Missed, NodeTag, Offset, Peers, Placement, Presence, Recovery, Result,
-    RouteError, Routing, Selection, SessionRecord, SocketSummary, Unavailable, local::LocalBackplane,
+    Announcement, Backplane, Fanout, Health, Missed, NodeTag, Offset, Peers, Placement, Presence, Recovery,
+    Result, RouteError, Routing, Selection, SessionRecord, SocketSummary, Unavailable, local::LocalBackplane,
 };
 use carillon_protocol::{
-    adapter::Broadcast,
-    id::Room,
-    id::UserId,
-    presence::{OnlineUser, Status},
-    time::Timestamp,
-    value::Value,
+    adapter::Broadcast, id::Room, id::UserId, presence::OnlineUser, time::Timestamp, value::Value,
 };
 use parking_lot::Mutex;
 
@@ -168,8 +163,8 @@ impl Presence for FlakyBackplane {
         self.up()?.online().await
     }
 
-    async fn announce(&self, user: &UserId, status: Status, events: Vec<Broadcast>) -> Result<bool> {
-        self.up()?.announce(user, status, events).await
+    async fn announce(&self, announcements: Vec<Announcement>) -> Result<Vec<bool>> {
+        self.up()?.announce(announcements).await
     }
 }
 
