@@ -11,6 +11,7 @@ mod history;
 mod http;
 mod messages;
 mod open;
+mod presence;
 mod process;
 mod ready;
 mod relay;
@@ -148,6 +149,17 @@ enum Scenario {
         #[arg(long)]
         polling: bool,
     },
+    /// Users who come online at a rate and stay: each is told of all who come after it. The node is to have scope `all`.
+    Presence {
+        #[command(flatten)]
+        target: Target,
+        /// How many users.
+        #[arg(long, default_value_t = 1_000)]
+        users: usize,
+        /// How many come per second.
+        #[arg(long, default_value_t = 500)]
+        rate: u32,
+    },
     /// Pages of histories over REST: what each costs.
     History {
         #[command(flatten)]
@@ -195,6 +207,7 @@ async fn main() -> anyhow::Result<ExitCode> {
             rate,
             polling,
         } => open::run(&target, sockets, rate, polling).await,
+        Scenario::Presence { target, users, rate } => presence::run(&target, users, rate).await,
         Scenario::History { target, chats } => history::run(&target, &chats).await,
         Scenario::Ready { node, since, output } => ready::run(node, since, &output).await,
         Scenario::Report { figures } => {
