@@ -21,15 +21,31 @@ use carillon_protocol::{
     value::{Object, Value},
 };
 
-use crate::{auth::VerifyToken, clock::Clock, limits::MessageQuota, services::Services};
+use crate::{
+    auth::VerifyToken,
+    clock::Clock,
+    limits::{ChatQuota, EventQuota},
+    services::Services,
+};
 
 /// Who asks.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Caller<'a> {
     /// The user whose socket it is.
     pub user: &'a UserId,
     /// The asking socket's own room: what it asks for is told to the others.
     pub socket_room: &'a Room,
+    /// How many chats the asking socket may be in.
+    pub chats: &'a dyn ChatQuota,
+}
+
+impl std::fmt::Debug for Caller<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Caller")
+            .field("user", self.user)
+            .field("socket_room", self.socket_room)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What the asking socket's state becomes.
@@ -91,7 +107,7 @@ type Answer = Result<Outcome, Problem>;
 pub struct Events {
     services: Arc<Services>,
     clock: Arc<dyn Clock>,
-    quota: Arc<dyn MessageQuota>,
+    quota: Arc<dyn EventQuota>,
     verifier: Arc<dyn VerifyToken>,
     shows_details: bool,
 }
@@ -110,7 +126,7 @@ impl Events {
     pub fn new(
         services: Arc<Services>,
         clock: Arc<dyn Clock>,
-        quota: Arc<dyn MessageQuota>,
+        quota: Arc<dyn EventQuota>,
         verifier: Arc<dyn VerifyToken>,
         shows_details: bool,
     ) -> Self {
@@ -128,6 +144,9 @@ impl Events {
     /// What was begun should be awaited to its end: where this is dropped half-way, a message may be stored and not
     /// announced.
     pub async fn handle(&self, caller: &Caller<'_>, name: &Value, args: &[Value]) -> Outcome {
+        if let Err(millis) = self.quota.event(caller.user) {
+            return self.refusal(&Problem::new(Code::RateLimited, "Too many events").retry_after(millis));
+        }
         let payload = args.first().unwrap_or(&Value::Null);
         let answer = match name.as_text().map(AsRef::as_ref) {
             Some("joinChat") => self.join_chat(caller, payload),

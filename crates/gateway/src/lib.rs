@@ -5,6 +5,7 @@
 //! What comes back from the backplane goes through [`cluster`] to the sockets.
 
 pub mod auth;
+pub mod capacity;
 pub mod cli;
 pub mod clock;
 pub mod cluster;

@@ -1,17 +1,21 @@
-//! How much one user or one address may do on this node: messages, requests, connections.
+//! How much one user or one address may do on this node: messages, events, requests, connections; and how many connections
+//! the node takes from all of them.
 //!
 //! Rates are token buckets (GCRA, the `governor` crate), connections are counted. An IPv6 address counts by its /64,
-//! the least that one subscriber gets. `CARILLON_LIMITS=off` lifts all of it; what bounds a single connection (payload,
-//! queue) is elsewhere and stays. Whoever refuses tells the client `retryAfterMs`.
+//! the least that one subscriber gets. `CARILLON_LIMITS=off` lifts what is per user and per address. What bounds the node's
+//! memory stays: its own connections here, what bounds a single one (payload, queue) elsewhere. Whoever refuses tells the
+//! client `retryAfterMs`.
 
 mod count;
+mod kind;
+mod quota;
+mod slots;
 
 use std::{
     fmt,
     hash::Hash,
     net::{IpAddr, Ipv6Addr},
     num::NonZeroU32,
-    sync::atomic::{AtomicU64, Ordering},
 };
 
 use carillon_protocol::id::UserId;
@@ -22,11 +26,16 @@ use governor::{
     state::keyed::DefaultKeyedStateStore,
 };
 
-use crate::settings::LimitSettings;
-use count::{Count, Counted};
+use crate::{capacity::Capacity, settings::LimitSettings};
+use count::Count;
+use kind::Refusals;
 
-/// When a connection may be free again is not known: a retry after this time is worth it, in milliseconds.
-const RETRY_CONNECTION_MS: u64 = 1_000;
+pub use kind::Limit;
+pub use quota::{ChatQuota, EventQuota, RequestQuota};
+pub use slots::{ConnectionSlot, SessionSlot, TurnedAway};
+
+/// When a place may be free again is not known: a retry after this time is worth it, in milliseconds.
+const RETRY_PLACE_MS: u64 = 1_000;
 
 type Buckets<K, C> = RateLimiter<K, DefaultKeyedStateStore<K>, C, NoOpMiddleware<<C as Clock>::Instant>>;
 
@@ -38,99 +47,49 @@ pub struct RetryAfter {
     pub millis: u64,
 }
 
-/// What is limited.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Limit {
-    /// Messages of a user.
-    Messages,
-    /// Requests of an address.
-    AddressRequests,
-    /// Polls and posts of a user.
-    UserRequests,
-    /// Connections of a user at once.
-    UserConnections,
-    /// Connections of an address at once.
-    AddressConnections,
-    /// New connections of an address.
-    ConnectionRate,
-}
-
 /// All limits of a node, by a clock that tests can set.
 pub struct Limits<C: Clock = DefaultClock> {
     enabled: bool,
     clock: C,
     messages: Buckets<UserId, C>,
+    events: Buckets<UserId, C>,
     address_requests: Buckets<IpAddr, C>,
     user_requests: Buckets<UserId, C>,
-    new_connections: Buckets<IpAddr, C>,
+    new_sessions: Buckets<IpAddr, C>,
     user_connections: Count<UserId>,
-    address_connections: Count<IpAddr>,
-    refused: [AtomicU64; Limit::ALL.len()],
-}
-
-/// A place among the connections of a user and of an address; dropping it frees both.
-#[derive(Debug)]
-#[must_use = "the place is free as soon as this is dropped"]
-pub struct ConnectionSlot {
-    /// None where limits are off.
-    _counted: Option<(Counted<UserId>, Counted<IpAddr>)>,
-}
-
-impl Limit {
-    /// Every limit.
-    pub const ALL: [Self; 6] = [
-        Self::Messages,
-        Self::AddressRequests,
-        Self::UserRequests,
-        Self::UserConnections,
-        Self::AddressConnections,
-        Self::ConnectionRate,
-    ];
-
-    /// What it is counted by, as metrics name it.
-    #[must_use]
-    pub const fn scope(self) -> &'static str {
-        match self {
-            Self::Messages | Self::UserRequests | Self::UserConnections => "user",
-            Self::AddressRequests | Self::AddressConnections | Self::ConnectionRate => "ip",
-        }
-    }
-
-    /// Its name in metrics.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Messages => "messages",
-            Self::AddressRequests => "address_requests",
-            Self::UserRequests => "user_requests",
-            Self::UserConnections => "user_connections",
-            Self::AddressConnections => "address_connections",
-            Self::ConnectionRate => "connection_rate",
-        }
-    }
+    address_sessions: Count<IpAddr>,
+    sessions: Count<()>,
+    turned_away: Count<()>,
+    joined_chats: usize,
+    refusals: Refusals,
 }
 
 impl Limits {
     /// Limits as they are set, by the machine's clock.
     #[must_use]
-    pub fn new(settings: &LimitSettings) -> Self {
-        Self::with_clock(settings, DefaultClock::default())
+    pub fn new(settings: &LimitSettings, capacity: &Capacity) -> Self {
+        Self::with_clock(settings, capacity, DefaultClock::default())
     }
 }
 
 impl<C: Clock + Clone> Limits<C> {
-    fn with_clock(settings: &LimitSettings, clock: C) -> Self {
+    fn with_clock(settings: &LimitSettings, capacity: &Capacity, clock: C) -> Self {
         let per_second = |rate: NonZeroU32| Quota::per_second(rate);
         let messages = per_second(settings.message_rate).allow_burst(settings.message_burst);
+        let events = per_second(settings.event_rate).allow_burst(settings.event_burst);
         Self {
             enabled: settings.enabled,
             messages: buckets(messages, &clock),
+            events: buckets(events, &clock),
             address_requests: buckets(per_second(settings.request_rate), &clock),
             user_requests: buckets(per_second(settings.request_rate), &clock),
-            new_connections: buckets(per_second(settings.connection_rate), &clock),
+            new_sessions: buckets(per_second(settings.connection_rate), &clock),
             user_connections: Count::new(settings.user_connections),
-            address_connections: Count::new(settings.address_connections),
-            refused: Default::default(),
+            address_sessions: Count::new(settings.address_connections),
+            sessions: Count::new(capacity.sessions),
+            turned_away: Count::new(capacity.turned_away),
+            joined_chats: usize::try_from(settings.joined_chats.get()).unwrap_or(usize::MAX),
+            refusals: Refusals::default(),
             clock,
         }
     }
@@ -141,6 +100,14 @@ impl<C: Clock + Clone> Limits<C> {
     /// [`RetryAfter`] where it is empty; the message then costs nothing.
     pub fn message(&self, user: &UserId) -> Result<(), RetryAfter> {
         self.take(Limit::Messages, &self.messages, user)
+    }
+
+    /// Takes one event from the user's bucket.
+    ///
+    /// # Errors
+    /// [`RetryAfter`] where it is empty; the event then costs nothing.
+    pub fn event(&self, user: &UserId) -> Result<(), RetryAfter> {
+        self.take(Limit::Events, &self.events, user)
     }
 
     /// Takes one request from the address's bucket.
@@ -163,44 +130,84 @@ impl<C: Clock + Clone> Limits<C> {
         self.take(Limit::UserRequests, &self.user_requests, user)
     }
 
-    /// A place for a new connection of the user from the address.
+    /// A place for a session that is opened from the address.
     ///
     /// # Errors
-    /// [`RetryAfter`] where the user or the address holds all it may, or the address opened too many just now.
-    pub fn connection(&self, address: IpAddr, user: &UserId) -> Result<ConnectionSlot, RetryAfter> {
-        if !self.enabled {
-            return Ok(ConnectionSlot { _counted: None });
-        }
-        let address = subscriber(address);
-        let full = |limit| move || self.refuse(limit, RETRY_CONNECTION_MS);
-        let of_user = self
-            .user_connections
-            .hold(user.clone())
-            .ok_or_else(full(Limit::UserConnections))?;
+    /// [`RetryAfter`] where the node or the address holds all it may, or the address opened too many just now.
+    pub fn session(&self, address: IpAddr) -> Result<SessionSlot, RetryAfter> {
+        let slot = self.arrival(address)?;
+        self.take(Limit::ConnectionRate, &self.new_sessions, &subscriber(address))?;
+        Ok(slot)
+    }
+
+    /// A place for a session that comes from another node, where it was opened.
+    ///
+    /// # Errors
+    /// [`RetryAfter`] where the node or the address holds all it may.
+    pub fn arrival(&self, address: IpAddr) -> Result<SessionSlot, RetryAfter> {
+        let of_node = self.sessions.hold(());
+        let of_node = of_node.ok_or_else(|| self.refuse(Limit::NodeConnections, RETRY_PLACE_MS))?;
+        let full = || self.refuse(Limit::AddressConnections, RETRY_PLACE_MS);
         let of_address = self
-            .address_connections
-            .hold(address)
-            .ok_or_else(full(Limit::AddressConnections))?;
-        self.take(Limit::ConnectionRate, &self.new_connections, &address)?;
-        Ok(ConnectionSlot {
-            _counted: Some((of_user, of_address)),
+            .enabled
+            .then(|| self.address_sessions.hold(subscriber(address)).ok_or_else(full))
+            .transpose()?;
+        Ok(SessionSlot {
+            _of_node: of_node,
+            _of_address: of_address,
         })
+    }
+
+    /// What a session holds that is told `retry` in answer to its CONNECT. `None` where so many are being told that it must
+    /// be refused before it is opened.
+    pub fn turn_away(&self, retry: RetryAfter) -> Option<TurnedAway> {
+        let counted = self.turned_away.hold(())?;
+        Some(TurnedAway {
+            retry,
+            _counted: counted,
+        })
+    }
+
+    /// A place for a connection of the user.
+    ///
+    /// # Errors
+    /// [`RetryAfter`] where the user holds all it may.
+    pub fn connection(&self, user: &UserId) -> Result<ConnectionSlot, RetryAfter> {
+        let full = || self.refuse(Limit::UserConnections, RETRY_PLACE_MS);
+        let of_user = self
+            .enabled
+            .then(|| self.user_connections.hold(user.clone()).ok_or_else(full))
+            .transpose()?;
+        Ok(ConnectionSlot {
+            _of_user: of_user,
+            _of_session: None,
+        })
+    }
+
+    /// Whether a connection that has joined so many chats may join another one.
+    ///
+    /// # Errors
+    /// [`RetryAfter`] where it may not, before it leaves one.
+    pub fn chat(&self, joined: usize) -> Result<(), RetryAfter> {
+        if joined < self.joined_chats {
+            return Ok(());
+        }
+        Err(self.refuse(Limit::JoinedChats, RETRY_PLACE_MS))
     }
 
     /// Forgets buckets that are full again. Whoever owns the limits calls it on a timer, so that memory follows those
     /// who were here lately, not all who ever were.
     pub fn sweep(&self) {
         sweep(&self.messages);
+        sweep(&self.events);
         sweep(&self.address_requests);
         sweep(&self.user_requests);
-        sweep(&self.new_connections);
+        sweep(&self.new_sessions);
     }
 
     /// How often each limit refused something since the start.
     pub fn refused(&self) -> impl Iterator<Item = (Limit, u64)> {
-        Limit::ALL
-            .into_iter()
-            .zip(self.refused.iter().map(|count| count.load(Ordering::Relaxed)))
+        self.refusals.all()
     }
 
     fn take<K: Hash + Eq + Clone>(
@@ -222,11 +229,7 @@ impl<C: Clock + Clone> Limits<C> {
     }
 
     fn refuse(&self, limit: Limit, millis: u64) -> RetryAfter {
-        for (known, count) in Limit::ALL.iter().zip(&self.refused) {
-            if *known == limit {
-                count.fetch_add(1, Ordering::Relaxed);
-            }
-        }
+        self.refusals.count(limit);
         RetryAfter { millis }
     }
 }
@@ -253,46 +256,6 @@ fn subscriber(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
         v4 @ IpAddr::V4(_) => v4,
-    }
-}
-
-/// Bounds the requests of an address.
-pub trait RequestQuota: Send + Sync {
-    /// Counts one request.
-    ///
-    /// # Errors
-    /// Where there are too many: after how many milliseconds a retry is worth it.
-    fn request(&self, address: IpAddr) -> Result<(), u64>;
-
-    /// Counts one poll or post of a session that belongs to `user`, in place of the address it comes from.
-    ///
-    /// # Errors
-    /// As [`RequestQuota::request`].
-    fn session_request(&self, user: &UserId) -> Result<(), u64>;
-}
-
-/// Bounds the messages of a user.
-pub trait MessageQuota: Send + Sync {
-    /// Counts one message.
-    ///
-    /// # Errors
-    /// Where there are too many: after how many milliseconds a retry is worth it.
-    fn message(&self, user: &UserId) -> Result<(), u64>;
-}
-
-impl RequestQuota for Limits {
-    fn request(&self, address: IpAddr) -> Result<(), u64> {
-        Self::request(self, address).map_err(|refusal| refusal.millis)
-    }
-
-    fn session_request(&self, user: &UserId) -> Result<(), u64> {
-        self.user_request(user).map_err(|refusal| refusal.millis)
-    }
-}
-
-impl MessageQuota for Limits {
-    fn message(&self, user: &UserId) -> Result<(), u64> {
-        Self::message(self, user).map_err(|refusal| refusal.millis)
     }
 }
 

@@ -99,7 +99,7 @@ impl Node {
         let waiting = if backends::is_self_contained(settings) {
             None
         } else {
-            let server = listeners.serve_waiting(&health, &origins)?;
+            let server = listeners.serve_waiting(&frame.capacity, &health, &origins)?;
             Some(servers::spawn(server, &frame.tasks))
         };
         let mut listening = Some(listening);
@@ -134,7 +134,7 @@ impl Node {
                 engine: Arc::clone(&engine),
                 origins: settings.origins.clone(),
                 readiness: Arc::clone(&frame.readiness),
-                quota: frame.limits.clone(),
+                limits: Arc::clone(&frame.limits),
                 forwarding: Arc::clone(&forwarding),
                 hand_over,
             }),
@@ -151,7 +151,7 @@ impl Node {
                 .console
                 .then(|| web::Data::new(Console::new(settings, address))),
         };
-        let clients = listeners.serve_clients(settings, parts)?;
+        let clients = listeners.serve_clients(settings, &frame.capacity, parts)?;
         let clients = servers::spawn(clients, &frame.tasks);
         if let Some(waiting) = waiting {
             waiting.stop(true).await;

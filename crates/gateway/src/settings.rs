@@ -103,15 +103,23 @@ pub struct ClusterSettings {
     pub lease: Duration,
 }
 
-/// How much one user or address may do on this node.
+/// How much one user, one address or all may do on this node.
 #[derive(Debug, Clone, Copy)]
 pub struct LimitSettings {
-    /// `CARILLON_LIMITS`: off lifts all of these. Default: on.
+    /// `CARILLON_LIMITS`: off lifts what is per user and per address. Default: on.
     pub enabled: bool,
+    /// `CARILLON_MAX_CONNECTIONS`: connections that the node may hold. Default: none, what the limit of open files allows.
+    pub max_connections: Option<NonZeroU32>,
     /// `CARILLON_MESSAGE_BURST`: messages that a user may send at once. Default: 200.
     pub message_burst: NonZeroU32,
     /// `CARILLON_MESSAGE_RATE`: messages that a user may send per second in the long run. Default: 20.
     pub message_rate: NonZeroU32,
+    /// `CARILLON_EVENT_BURST`: events that a user may send at once. Default: 5000.
+    pub event_burst: NonZeroU32,
+    /// `CARILLON_EVENT_RATE`: events that a user may send per second in the long run. Default: 500.
+    pub event_rate: NonZeroU32,
+    /// `CARILLON_JOINED_CHATS`: chats that a connection may have joined. Default: 1000.
+    pub joined_chats: NonZeroU32,
     /// `CARILLON_USER_CONNECTIONS`: connections that a user may hold. Default: 50.
     pub user_connections: NonZeroU32,
     /// `CARILLON_ADDRESS_CONNECTIONS`: connections that an address may hold. Default: 5000.
@@ -231,8 +239,12 @@ impl Default for LimitSettings {
         }
         Self {
             enabled: true,
+            max_connections: None,
             message_burst: at_least_one(200),
             message_rate: at_least_one(20),
+            event_burst: at_least_one(5_000),
+            event_rate: at_least_one(500),
+            joined_chats: at_least_one(1_000),
             user_connections: at_least_one(50),
             address_connections: at_least_one(5_000),
             connection_rate: at_least_one(500),

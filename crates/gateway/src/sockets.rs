@@ -27,7 +27,7 @@ use crate::{
     events::{Caller, Effect, Events, Outcome},
     gaps::Gaps,
     http::client::UNKNOWN_ADDRESS,
-    limits::{ConnectionSlot, Limits, RetryAfter},
+    limits::{ChatQuota, ConnectionSlot, Limits},
     services::Services,
     telemetry::{
         Metrics,
@@ -101,7 +101,7 @@ impl Handler<Peer> for Sockets {
             }
             None => None,
         };
-        let slot = match self.slot(&request.handshake.address, &user) {
+        let slot = match self.slot(&user) {
             Ok(slot) => slot,
             Err(refusal) => {
                 if let Some((record, _)) = resumed {
@@ -174,9 +174,15 @@ impl Handler<Peer> for Sockets {
         };
         let name_text = name.as_text().map_or("", |name| name);
         let span = traces::event_span(known_event(name_text));
+        let chats = JoinedChats {
+            hub: &self.hub,
+            limits: &self.limits,
+            socket,
+        };
         let caller = Caller {
             user: socket.data().user(),
             socket_room: socket.room(),
+            chats: &chats,
         };
         let Outcome {
             effect,
@@ -189,7 +195,11 @@ impl Handler<Peer> for Sockets {
             .instrument(span.clone())
             .await;
         self.apply(socket, effect).await;
-        if let Some(reply) = reply {
+        // Of signals that nobody waits for, many are refused as one.
+        let is_told = name_text != "typing" || failure != Some(Code::RateLimited);
+        if let Some(reply) = reply
+            && (is_told || socket.data().tell_throttled())
+        {
             socket.emit(&reply);
         }
         if let Some(code) = failure {
@@ -218,8 +228,12 @@ impl Handler<Peer> for Sockets {
 
     fn arrive(&self, arriving: Arriving<'_>) -> Option<Peer> {
         let packed = Packed::read(&arriving.data)?;
-        let slot = self.slot(&arriving.handshake.address, &packed.user).ok()?;
-        Some(packed.into_peer(slot))
+        let slot = self.limits.connection(&packed.user).ok()?;
+        let session = self
+            .limits
+            .arrival(arriving.handshake.address.parse().unwrap_or(UNKNOWN_ADDRESS))
+            .ok()?;
+        Some(packed.into_peer(slot.with_session(session)))
     }
 
     async fn arrived(&self, socket: &Arc<Socket<Peer>>) {
@@ -235,6 +249,24 @@ impl Handler<Peer> for Sockets {
     }
 }
 
+/// The chats that a socket has joined.
+struct JoinedChats<'a> {
+    hub: &'a Hub<Peer>,
+    limits: &'a Limits,
+    socket: &'a Socket<Peer>,
+}
+
+impl ChatQuota for JoinedChats<'_> {
+    fn join(&self, chat: &Room) -> Result<(), u64> {
+        let rooms = self.hub.rooms_of(self.socket);
+        if rooms.contains(chat) {
+            return Ok(());
+        }
+        let joined = rooms.iter().filter(|room| !room.is_of_user()).count();
+        self.limits.chat(joined).map_err(|retry| retry.millis)
+    }
+}
+
 impl Sockets {
     /// What is done for each socket that has come, from a client or from another node.
     async fn begin(&self, socket: &Arc<Socket<Peer>>) {
@@ -245,20 +277,11 @@ impl Sockets {
         tokio::join!(self.services.presence.connected(peer.user()), self.keep(socket));
     }
 
-    fn slot(&self, address: &str, user: &UserId) -> Result<ConnectionSlot, Refusal> {
-        let address = address.parse().unwrap_or(UNKNOWN_ADDRESS);
-        self.limits
-            .connection(address, user)
-            .map_err(|RetryAfter { millis }| {
-                self.metrics.connections.refused(Rejection::ConnectionLimit);
-                let mut data = carillon_protocol::value::Object::with_capacity(2);
-                data.push("code", Code::RateLimited.as_str());
-                data.push("retryAfterMs", millis);
-                Refusal {
-                    message: "Too many connections".to_owned(),
-                    data: Some(Value::Object(data)),
-                }
-            })
+    fn slot(&self, user: &UserId) -> Result<ConnectionSlot, Refusal> {
+        self.limits.connection(user).map_err(|retry| {
+            self.metrics.connections.refused(Rejection::ConnectionLimit);
+            retry.too_many_connections()
+        })
     }
 
     /// What the log has for a session that came back. Not while this node reads what its sockets missed: the session has

@@ -216,6 +216,10 @@ impl<D: Send + Sync + 'static> Connection<D> {
     }
 
     async fn connect(&mut self, nsp: &ByteString, auth: &Value) {
+        if let Some(refusal) = self.session.handshake().refusal() {
+            self.refuse(nsp, refusal);
+            return self.session.close(CloseReason::ForcedClose);
+        }
         if !self.handler.serves(nsp) {
             return self.refuse(nsp, Refusal::new("Invalid namespace"));
         }

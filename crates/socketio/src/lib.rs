@@ -91,7 +91,7 @@ pub use room_watch::RoomWatch;
 #[cfg(feature = "fuzzing")]
 pub use session::fuzz_session_machine;
 pub use session::{
-    Application, CloseReason, DepartingLayer, Departure, Handshake, Incoming, Leaving, Malformed, Poll, Post,
-    Sent, Session, SessionBrief, SessionExport, Transport, WebSocketLink, WebSocketSink,
+    Application, CloseReason, DepartingLayer, Departure, Handshake, Incoming, Leaving, Malformed, Place,
+    Poll, Post, Sent, Session, SessionBrief, SessionExport, Transport, WebSocketLink, WebSocketSink,
 };
 pub use socket::{AckError, Answers, MissedEvent, Socket};

@@ -15,9 +15,12 @@ mod reason;
 mod transfer;
 mod websocket;
 
-use std::sync::{
-    Arc, OnceLock,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use bytestring::ByteString;
@@ -48,12 +51,23 @@ pub(crate) use websocket::{Role, close_unused, probe_packet, serve};
 use crate::{
     config::Config,
     counters::Counters,
+    handler::Refusal,
     observer::{Delivery, Tracked},
 };
 use machine::{Farewell, Input, Machine, Output};
 use queue::Queue;
 
 pub(crate) use queue::Outbound;
+
+/// How long a session that may join nothing waits for the CONNECT that it answers so.
+const REFUSED_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What a session holds from its opening until nothing is left of it: its place among those that may be open.
+pub trait Place: std::fmt::Debug + Send + Sync {
+    /// Why the session may join nothing, where it was only opened to be told so. It is told in answer to its CONNECT, and
+    /// ended.
+    fn refusal(&self) -> Option<Refusal>;
+}
 
 /// What a session was opened with, as far as the layer above may want to know.
 #[derive(Debug, Clone, Default)]
@@ -62,6 +76,8 @@ pub struct Handshake {
     pub address: String,
     /// Headers of the request that opened the session, names in lower case; only those that the edge passed on.
     pub headers: Vec<(ByteString, ByteString)>,
+    /// Its place, where places are counted.
+    pub place: Option<Arc<dyn Place>>,
 }
 
 impl Handshake {
@@ -72,6 +88,11 @@ impl Handshake {
             .iter()
             .find(|(known, _)| *known == name)
             .map(|(_, value)| &**value)
+    }
+
+    /// Why the session may join nothing.
+    pub(crate) fn refusal(&self) -> Option<Refusal> {
+        self.place.as_ref()?.refusal()
     }
 }
 
@@ -172,7 +193,11 @@ impl Session {
         counters: Arc<Counters>,
     ) -> Self {
         counters.opened(transport);
-        let machine = Machine::new(transport, &config, Instant::now());
+        let now = Instant::now();
+        let mut machine = Machine::new(transport, &config, now);
+        if handshake.refusal().is_some() {
+            machine = machine.joining_until(now + REFUSED_TIMEOUT);
+        }
         Self::over(machine, sid, handshake, config, counters)
     }
 
@@ -371,7 +396,7 @@ impl Session {
     }
 
     pub(crate) fn open_packet(&self) -> Frame {
-        let millis = |duration: std::time::Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         engine::Handshake {
             sid: &self.sid,
             upgrade: self.transport() == Transport::Polling,

@@ -10,6 +10,7 @@ use clap::Args;
 
 use super::{Failure, say};
 use crate::{
+    capacity,
     node::{self, End},
     settings::{Environment, Flags, Settings},
     telemetry::{self, ProcessCounts, traces::Traces},
@@ -65,6 +66,7 @@ fn serve(settings: &Settings, environment: &Environment) -> anyhow::Result<End> 
     for remark in environment.remarks() {
         tracing::warn!("{remark}");
     }
+    capacity::raise_open_files();
     let end = runtime.block_on(Box::pin(async {
         let end = node::run(settings, &counts, announce).await;
         if let Some(traces) = traces

@@ -17,7 +17,12 @@ impl Events {
         };
         let (chatbox_id, chat) =
             fields::chat_of(chatbox_id, caller.user).map_err(|problem| problem.under(FAILED))?;
+        let room = chat.room();
+        caller
+            .chats
+            .join(&room)
+            .map_err(|millis| Problem::new(Code::RateLimited, "Too many chats").retry_after(millis))?;
         let payload = event::chat_moved(&chatbox_id, self.clock.now());
-        Ok(Outcome::answered("chatJoined", payload).with_effect(Effect::Join(chat.room())))
+        Ok(Outcome::answered("chatJoined", payload).with_effect(Effect::Join(room)))
     }
 }

@@ -11,7 +11,7 @@ use carillon_protocol::value::Value;
 use super::*;
 use crate::{
     auth::{Identity, Role, TokenError, VerifyToken},
-    limits::MessageQuota,
+    limits::{ChatQuota, EventQuota},
     services::{
         presence::Scope,
         testing::{Node, user},
@@ -32,7 +32,11 @@ impl Desk {
 
     fn with(scope: Scope, shows_details: bool) -> Self {
         let node = Node::new(scope);
-        let budget = Arc::new(Budget(AtomicU32::new(1_000)));
+        let budget = Arc::new(Budget {
+            events: AtomicU32::new(1_000),
+            messages: AtomicU32::new(1_000),
+            chats: AtomicU32::new(1_000),
+        });
         let events = Events::new(
             node.services.clone(),
             node.clock.clone(),
@@ -52,6 +56,7 @@ impl Desk {
         let caller = Caller {
             user: &user,
             socket_room: &socket_room,
+            chats: &*self.budget,
         };
         self.events.handle(&caller, &name.into(), &args).await
     }
@@ -62,16 +67,35 @@ impl Desk {
     }
 }
 
-/// How many messages are still let through, whoever sends them.
-struct Budget(AtomicU32);
+/// How many events, messages and chats are still let through, whoever they are of.
+struct Budget {
+    events: AtomicU32,
+    messages: AtomicU32,
+    chats: AtomicU32,
+}
 
-impl MessageQuota for Budget {
-    fn message(&self, _user: &UserId) -> Result<(), u64> {
+impl Budget {
+    fn take(left: &AtomicU32) -> Result<(), u64> {
         let take = |left: u32| left.checked_sub(1);
-        self.0
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, take)
+        left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take)
             .map(|_| ())
             .map_err(|_| 50)
+    }
+}
+
+impl EventQuota for Budget {
+    fn event(&self, _user: &UserId) -> Result<(), u64> {
+        Self::take(&self.events)
+    }
+
+    fn message(&self, _user: &UserId) -> Result<(), u64> {
+        Self::take(&self.messages)
+    }
+}
+
+impl ChatQuota for Budget {
+    fn join(&self, _chat: &Room) -> Result<(), u64> {
+        Self::take(&self.chats)
     }
 }
 

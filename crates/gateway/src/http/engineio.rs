@@ -8,7 +8,7 @@ mod polling;
 mod refusal;
 mod websocket;
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -20,7 +20,7 @@ use actix_web::{
 };
 use bytes::Bytes;
 use bytestring::ByteString;
-use carillon_socketio::{Engine, Handshake, Transport};
+use carillon_socketio::{Engine, Handshake, Place, Transport};
 
 pub(crate) use answer::Answer;
 pub(crate) use polling::OwnSessions;
@@ -40,8 +40,8 @@ use crate::{
         forwarding::{Forwarding, UpgradePlace},
         hand_over::HandOver,
     },
-    limits::RequestQuota,
-    telemetry::Metrics,
+    limits::Limits,
+    telemetry::{Metrics, metrics::Rejection},
 };
 
 /// The protocol revision that is spoken: `EIO=4`.
@@ -57,8 +57,8 @@ pub struct Endpoint {
     pub origins: Origins,
     /// Whether new ones are taken.
     pub readiness: Arc<Readiness>,
-    /// How many an address may open.
-    pub quota: Arc<dyn RequestQuota>,
+    /// How many there may be, and an address may open.
+    pub limits: Arc<Limits>,
     /// Where requests with a sid go.
     pub forwarding: Arc<Forwarding>,
     /// What brings sessions here whose client comes with a WebSocket.
@@ -108,8 +108,7 @@ impl Query {
 
 /// What a request is, once nothing speaks against it but what its session may say.
 enum Accepted {
-    OpenPolling,
-    OpenWebSocket,
+    Open(Transport, Handshake),
     WithSid(SessionRequest),
 }
 
@@ -130,18 +129,18 @@ async fn serve(endpoint: web::Data<Endpoint>, request: HttpRequest, payload: web
     let accepted = match accept(&endpoint, &request, query) {
         Ok(accepted) => accepted,
         Err(refusal) => {
-            if let Some(metrics) = request.app_data::<web::Data<Metrics>>().filter(|_| is_handshake) {
-                metrics.connections.rejected(refusal.rejection());
+            if is_handshake {
+                count_rejected(&request, refusal.rejection());
             }
             tracing::debug!(?refusal, "engine.io request refused");
             return refusal.respond();
         }
     };
     let link = match accepted {
-        Accepted::OpenPolling => {
-            return Answer::Payload(endpoint.engine.open_polling(handshake(&request))).respond();
+        Accepted::Open(Transport::Polling, handshake) => {
+            return Answer::Payload(endpoint.engine.open_polling(handshake)).respond();
         }
-        Accepted::OpenWebSocket => Link::Open(handshake(&request)),
+        Accepted::Open(Transport::WebSocket, handshake) => Link::Open(handshake),
         Accepted::WithSid(asked) => match asked.wanted {
             Wanted::Poll | Wanted::Other => return endpoint.forwarding.poll(asked).await.respond(),
             Wanted::Post => return post(&endpoint, asked, &request, payload).await.respond(),
@@ -249,24 +248,50 @@ fn accept_handshake(
     if endpoint.readiness.stage() != Stage::Ready {
         return Err(Refusal::NotReady);
     }
-    let admitted = endpoint.quota.request(client::address(request));
-    admitted.map_err(|retry_after_ms| Refusal::TooMany { retry_after_ms })?;
-    Ok(match transport {
-        Transport::Polling => Accepted::OpenPolling,
-        Transport::WebSocket => Accepted::OpenWebSocket,
-    })
+    let address = client::address(request);
+    endpoint
+        .limits
+        .request(address)
+        .map_err(|retry| Refusal::TooMany {
+            retry_after_ms: retry.millis,
+        })?;
+    let place = place(endpoint, request, address)?;
+    Ok(Accepted::Open(transport, handshake(request, address, place)))
+}
+
+/// A place for a new session, or for one that is opened only to be told that there is none: a client understands that in
+/// answer to its CONNECT, not in answer to the handshake. Neither costs a look at its token.
+fn place(endpoint: &Endpoint, request: &HttpRequest, address: IpAddr) -> Result<Arc<dyn Place>, Refusal> {
+    let retry = match endpoint.limits.session(address) {
+        Ok(slot) => return Ok(Arc::new(slot)),
+        Err(retry) => retry,
+    };
+    let Some(turned_away) = endpoint.limits.turn_away(retry) else {
+        return Err(Refusal::Full {
+            retry_after_ms: retry.millis,
+        });
+    };
+    count_rejected(request, Rejection::ConnectionLimit);
+    Ok(Arc::new(turned_away))
+}
+
+fn count_rejected(request: &HttpRequest, rejection: Rejection) {
+    if let Some(metrics) = request.app_data::<web::Data<Metrics>>() {
+        metrics.connections.rejected(rejection);
+    }
 }
 
 /// What the session keeps of the request that opened it: the address, and the header that may hold a token.
-fn handshake(request: &HttpRequest) -> Handshake {
+fn handshake(request: &HttpRequest, address: IpAddr, place: Arc<dyn Place>) -> Handshake {
     let token = request
         .headers()
         .get(AUTHORIZATION)
         .and_then(|value| value.to_str().ok());
     let header = |value: &str| (ByteString::from_static("authorization"), ByteString::from(value));
     Handshake {
-        address: client::address(request).to_string(),
+        address: address.to_string(),
         headers: token.map(header).into_iter().collect(),
+        place: Some(place),
     }
 }
 

@@ -11,6 +11,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{backends::Joint, states::States};
 use crate::{
     auth::{self, Verifier},
+    capacity::Capacity,
     clock::{Clock, SystemClock},
     cluster::{CatchUp, Receiver, Watch, forwarding::Forwarding, hand_over::HandOver},
     events::Events,
@@ -34,6 +35,7 @@ use crate::{
 pub(super) struct Frame {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) verifier: Arc<Verifier>,
+    pub(super) capacity: Capacity,
     pub(super) limits: Arc<Limits>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) runtimes: Arc<Runtimes>,
@@ -68,6 +70,15 @@ impl Frame {
         for warning in auth::warnings(&settings.auth) {
             tracing::warn!("{warning}");
         }
+        let wanted = settings.limits.max_connections;
+        let capacity = Capacity::of_this_process(wanted);
+        if let Some(wanted) = wanted.filter(|wanted| *wanted > capacity.sessions) {
+            tracing::warn!(
+                wanted,
+                room = capacity.sessions,
+                "the limit of open files does not allow so many connections"
+            );
+        }
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let metrics = Arc::new(Metrics::new(measure::routes())?);
         metrics.cluster.swept(clock.now().as_millis());
@@ -75,7 +86,8 @@ impl Frame {
         Ok(Self {
             verifier: Arc::new(Verifier::new(&settings.auth, Arc::clone(&clock))?),
             clock,
-            limits: Arc::new(Limits::new(&settings.limits)),
+            limits: Arc::new(Limits::new(&settings.limits, &capacity)),
+            capacity,
             counters: Arc::new(Counters::observed_by(Box::new(metrics.connections.clone()))),
             metrics,
             runtimes,
@@ -224,6 +236,7 @@ impl Frame {
         let key_set = self.verifier.jwks().map(|jwks| jwks.freshness());
         self.metrics.render(&Totals {
             sessions: &self.counters,
+            connections_limit: self.capacity.sessions.get(),
             queued: serving.map(Serving::queued).unwrap_or_default(),
             rooms: serving.map(Serving::rooms).unwrap_or_default(),
             stage: self.readiness.stage(),

@@ -20,6 +20,7 @@ use tokio::net::TcpSocket;
 use tokio_util::task::TaskTracker;
 
 use crate::{
+    capacity::Capacity,
     http::{
         client::Proxies,
         console::{self, Console},
@@ -45,6 +46,8 @@ const REQUEST_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 const SHUTDOWN_SECONDS: u64 = 1;
 /// How many connections may wait to be accepted; actix' own default.
 const BACKLOG: u32 = 2_048;
+/// How many connections the port of health and metrics takes, of the files that clients leave.
+const INTERNAL_CONNECTIONS: usize = 64;
 
 /// The parts that requests of clients are served with; shared by all workers.
 #[derive(Clone)]
@@ -99,6 +102,7 @@ impl Listeners {
                 .configure(health::configure)
         })
         .workers(1)
+        .max_connections(INTERNAL_CONNECTIONS)
         .disable_signals()
         .listen(listener.try_clone()?)?;
         Ok(Some(server.run()))
@@ -108,6 +112,7 @@ impl Listeners {
     /// is worth a retry. Connections are not kept, so that the next request finds the node.
     pub(super) fn serve_waiting(
         &self,
+        capacity: &Capacity,
         health: &web::Data<Health>,
         origins: &web::Data<Origins>,
     ) -> anyhow::Result<Server> {
@@ -127,6 +132,7 @@ impl Listeners {
                 .wrap(from_fn(cors::cors))
         })
         .workers(1)
+        .max_connections(capacity.sockets_of_each(1))
         .keep_alive(KeepAlive::Disabled)
         .disable_signals()
         .listen(self.clients.try_clone()?)?;
@@ -134,7 +140,12 @@ impl Listeners {
     }
 
     /// Serves clients.
-    pub(super) fn serve_clients(self, settings: &Settings, parts: Parts) -> anyhow::Result<Server> {
+    pub(super) fn serve_clients(
+        self,
+        settings: &Settings,
+        capacity: &Capacity,
+        parts: Parts,
+    ) -> anyhow::Result<Server> {
         let is_internal_apart = self.internal.is_some();
         let server = HttpServer::new(move || {
             let Parts {
@@ -177,6 +188,8 @@ impl Listeners {
                 .wrap(from_fn(measure::requests))
         })
         .workers(settings.workers)
+        // With more, whoever comes waits: no file is missing then where the node itself needs one.
+        .max_connections(capacity.sockets_of_each(settings.workers))
         .shutdown_timeout(SHUTDOWN_SECONDS)
         .keep_alive(KEEP_ALIVE)
         .client_request_timeout(REQUEST_HEAD_TIMEOUT)

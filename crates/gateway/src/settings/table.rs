@@ -352,10 +352,24 @@ const LIMITS: &[Setting] = &[
         "CARILLON_LIMITS",
         "limits",
         "ON|OFF",
-        "Whether there are limits at all; off is for measuring",
+        "Whether there are limits per user and per address; off is for measuring",
         |settings, given| put(&mut settings.limits.enabled, switch(given)),
         |settings| show_switch(settings.limits.enabled).to_owned(),
     ),
+    Setting::new(
+        "CARILLON_MAX_CONNECTIONS",
+        "max-connections",
+        "COUNT",
+        "Connections that the node may hold, as far as the limit of open files allows; also with limits off",
+        |settings, given| put(&mut settings.limits.max_connections, quota(given).map(Some)),
+        |settings| {
+            settings
+                .limits
+                .max_connections
+                .map_or_else(String::new, |count| count.to_string())
+        },
+    )
+    .default_is("what the limit of open files allows"),
     Setting::new(
         "CARILLON_MESSAGE_BURST",
         "message-burst",
@@ -373,6 +387,30 @@ const LIMITS: &[Setting] = &[
         |settings| settings.limits.message_rate.to_string(),
     ),
     Setting::new(
+        "CARILLON_EVENT_BURST",
+        "event-burst",
+        "COUNT",
+        "Events of any kind that a user may send at once",
+        |settings, given| put(&mut settings.limits.event_burst, quota(given)),
+        |settings| settings.limits.event_burst.to_string(),
+    ),
+    Setting::new(
+        "CARILLON_EVENT_RATE",
+        "event-rate",
+        "PER-SECOND",
+        "Events of any kind that a user may send per second in the long run",
+        |settings, given| put(&mut settings.limits.event_rate, quota(given)),
+        |settings| settings.limits.event_rate.to_string(),
+    ),
+    Setting::new(
+        "CARILLON_JOINED_CHATS",
+        "joined-chats",
+        "COUNT",
+        "Chats that a connection may have joined at once; also with limits off",
+        |settings, given| put(&mut settings.limits.joined_chats, quota(given)),
+        |settings| settings.limits.joined_chats.to_string(),
+    ),
+    Setting::new(
         "CARILLON_USER_CONNECTIONS",
         "user-connections",
         "COUNT",
@@ -384,7 +422,7 @@ const LIMITS: &[Setting] = &[
         "CARILLON_ADDRESS_CONNECTIONS",
         "address-connections",
         "COUNT",
-        "Connections that an address may hold (IPv6: a /64)",
+        "Connections that an address may hold, from their opening on (IPv6: a /64)",
         |settings, given| put(&mut settings.limits.address_connections, quota(given)),
         |settings| settings.limits.address_connections.to_string(),
     ),

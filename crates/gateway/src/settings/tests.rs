@@ -41,6 +41,8 @@ fn defaults_are_those_of_the_contract() {
     assert!(settings.limits.enabled && !settings.auth.require_exp);
     let limits = settings.limits;
     assert_eq!((limits.message_burst.get(), limits.message_rate.get()), (200, 20));
+    assert_eq!((limits.event_burst.get(), limits.event_rate.get()), (5_000, 500));
+    assert_eq!((limits.max_connections, limits.joined_chats.get()), (None, 1_000));
     assert_eq!(
         (limits.user_connections.get(), limits.address_connections.get()),
         (50, 5_000)

@@ -14,6 +14,8 @@ use crate::limits::ConnectionSlot;
 
 /// How long after a session was resumed it cannot be taken from a connection that lives.
 const RIVAL_WINDOW: Duration = Duration::from_secs(10);
+/// How often a client that goes on asking too often is told so, where nothing but an ack answers what it asks.
+const THROTTLED_PAUSE: Duration = Duration::from_secs(1);
 
 /// What is kept with each socket.
 #[derive(Debug)]
@@ -24,8 +26,10 @@ pub struct Peer {
     expires_at: Mutex<Option<Timestamp>>,
     /// When it took over the session of an earlier connection.
     resumed_at: Option<Instant>,
-    /// Its place among the connections of its user and address; given back when another connection takes over.
+    /// Its place among the connections of its user; given back when another connection takes over.
     slot: Mutex<Option<ConnectionSlot>>,
+    /// When it was last told that it asks too often.
+    throttled_at: Mutex<Option<Instant>>,
 }
 
 /// A peer that comes from another node, without a place yet.
@@ -52,6 +56,7 @@ impl Peer {
             expires_at: Mutex::new(expires_at),
             resumed_at: is_resumed.then(Instant::now),
             slot: Mutex::new(Some(slot)),
+            throttled_at: Mutex::default(),
         }
     }
 
@@ -82,6 +87,16 @@ impl Peer {
 
     pub(super) fn is_superseded(&self) -> bool {
         self.slot.lock().is_none()
+    }
+
+    /// Whether it is to be told now that it asks too often: once in a while, however often it does.
+    pub(super) fn tell_throttled(&self) -> bool {
+        let mut told = self.throttled_at.lock();
+        let is_due = told.is_none_or(|at| at.elapsed() >= THROTTLED_PAUSE);
+        if is_due {
+            *told = Some(Instant::now());
+        }
+        is_due
     }
 
     /// Whether it took the session over a moment ago: who asks for the same one now is a rival, not its return.
@@ -131,6 +146,7 @@ impl Packed {
             expires_at: Mutex::new(self.expires_at),
             resumed_at: self.resumed_at,
             slot: Mutex::new(Some(slot)),
+            throttled_at: Mutex::default(),
         }
     }
 }
@@ -138,16 +154,11 @@ impl Packed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{limits::Limits, settings::LimitSettings};
+    use crate::{capacity::Capacity, limits::Limits, settings::LimitSettings};
 
     fn slot() -> ConnectionSlot {
-        let limits = Limits::new(&LimitSettings {
-            enabled: false,
-            ..LimitSettings::default()
-        });
-        limits
-            .connection([127, 0, 0, 1].into(), &UserId::parse("ann").unwrap())
-            .unwrap_or_else(|_| unreachable!("limits are off"))
+        let limits = Limits::new(&LimitSettings::default(), &Capacity::of(1_024, None));
+        limits.connection(&UserId::parse("ann").unwrap()).unwrap()
     }
 
     fn peer(expires_at: Option<i64>, is_resumed: bool) -> Peer {
@@ -179,6 +190,16 @@ mod tests {
         tokio::time::advance(Duration::from_secs(1)).await;
         assert!(!moved.has_just_resumed());
         assert_eq!(Packed::read(&peer(None, false).pack()).unwrap().expires_at, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_asks_too_often_is_told_once_a_second() {
+        let peer = peer(None, false);
+        assert!(peer.tell_throttled() && !peer.tell_throttled());
+        tokio::time::advance(Duration::from_millis(999)).await;
+        assert!(!peer.tell_throttled());
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert!(peer.tell_throttled() && !peer.tell_throttled());
     }
 
     #[test]

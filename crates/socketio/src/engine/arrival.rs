@@ -186,6 +186,8 @@ impl Engine {
         let handshake = Handshake {
             address: brief.address.clone(),
             headers: Vec::new(),
+            // Held by the layer above.
+            place: None,
         };
         let session = match self.sessions.entry(sid) {
             Entry::Occupied(_) => return None,

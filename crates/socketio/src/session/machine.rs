@@ -161,6 +161,12 @@ impl Machine {
         }
     }
 
+    /// With another time by which it is to have joined a namespace.
+    pub(crate) const fn joining_until(mut self, until: Instant) -> Self {
+        self.join_until = Some(until);
+        self
+    }
+
     pub(crate) const fn transport(&self) -> Transport {
         self.transport
     }

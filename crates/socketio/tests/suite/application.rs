@@ -230,11 +230,13 @@ impl App {
 
     /// A client that has joined nothing.
     pub(crate) async fn open(&self) -> (Client, Arc<Session>) {
+        self.open_with(Handshake::default()).await
+    }
+
+    /// The same, opened with this.
+    pub(crate) async fn open_with(&self, handshake: Handshake) -> (Client, Arc<Session>) {
         let (mut client, reader, sink) = transport::pair(2_048);
-        let (engine, link) = (
-            Arc::clone(&self.engine),
-            self.engine.open_websocket(Handshake::default()),
-        );
+        let (engine, link) = (Arc::clone(&self.engine), self.engine.open_websocket(handshake));
         self.tasks
             .spawn(async move { engine.run(link, reader, sink).await });
         let open = client.text().await;

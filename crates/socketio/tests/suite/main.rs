@@ -19,6 +19,8 @@ mod observer;
 #[cfg(test)]
 mod official;
 #[cfg(test)]
+mod places;
+#[cfg(test)]
 mod polling;
 #[cfg(test)]
 mod questions;

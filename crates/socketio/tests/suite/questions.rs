@@ -86,3 +86,20 @@ async fn who_owes_too_much_is_not_asked() {
     asked.pop();
     assert_eq!(app.hub.ask(&broadcast("who", &[], &[]), SECOND).count(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_owes_too_many_answers_is_not_asked_further() {
+    let app = App::quiet();
+    let (mut client, _socket) = app.join("").await;
+    let ask = || app.hub.ask(&broadcast("who", &[], &[]), 1_000 * SECOND);
+    let mut open = Vec::new();
+    for number in 0..1_000 {
+        open.push(ask());
+        assert_eq!(client.text().await, format!("42{number}[\"who\"]"));
+    }
+
+    assert_eq!(ask().count(), 0);
+    client.send("430[]").await;
+    assert_eq!(open.first_mut().unwrap().next().await, Some(Value::Null));
+    assert_eq!(ask().count(), 1);
+}

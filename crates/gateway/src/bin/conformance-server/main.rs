@@ -11,6 +11,7 @@ use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 use actix_web::{App, HttpServer, web};
 use carillon_backplane::local::{LocalBackplane, LogBounds};
 use carillon_gateway::{
+    capacity::Capacity,
     cluster::{forwarding::Forwarding, hand_over::HandOver},
     gaps::Gaps,
     http::{
@@ -18,9 +19,9 @@ use carillon_gateway::{
         health::{Readiness, Stage},
         origin::Origins,
     },
-    limits::RequestQuota,
+    limits::Limits,
+    settings::LimitSettings,
 };
-use carillon_protocol::id::UserId;
 use carillon_socketio::{Config, Counters, Engine, Hub, SocketIo};
 use clap::Parser;
 use tokio_util::task::TaskTracker;
@@ -40,19 +41,6 @@ struct Arguments {
     /// The other servers there use the sharded adapter.
     #[arg(long, requires = "redis")]
     sharded: bool,
-}
-
-/// The suites open sessions as fast as they like.
-struct Unlimited;
-
-impl RequestQuota for Unlimited {
-    fn request(&self, _address: std::net::IpAddr) -> Result<(), u64> {
-        Ok(())
-    }
-
-    fn session_request(&self, _user: &UserId) -> Result<(), u64> {
-        Ok(())
-    }
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -90,14 +78,20 @@ async fn main() -> anyhow::Result<()> {
     };
     let readiness = Arc::new(Readiness::default());
     readiness.advance(Stage::Ready);
+    // The suites open sessions as fast as they like.
+    let unlimited = LimitSettings {
+        enabled: false,
+        ..LimitSettings::default()
+    };
+    let limits = Arc::new(Limits::new(&unlimited, &Capacity::of_this_process(None)));
     let endpoint = |config, acceptor| {
         let tasks = TaskTracker::new();
         let engine = Engine::new(config, acceptor, Arc::clone(&counters), tasks.clone());
-        let (engine, quota) = (Arc::new(engine), Arc::new(Unlimited));
+        let engine = Arc::new(engine);
         let alone = LocalBackplane::new("conformance", Duration::ZERO, LogBounds::default());
         let alone = Arc::new(alone);
         web::Data::new(Endpoint {
-            forwarding: Arc::new(Forwarding::new(engine.clone(), alone.clone(), quota.clone())),
+            forwarding: Arc::new(Forwarding::new(engine.clone(), alone.clone(), limits.clone())),
             hand_over: Arc::new(HandOver::new(
                 engine.clone(),
                 alone.clone(),
@@ -108,7 +102,7 @@ async fn main() -> anyhow::Result<()> {
             engine,
             origins: Origins::default(),
             readiness: Arc::clone(&readiness),
-            quota,
+            limits: Arc::clone(&limits),
         })
     };
     let (engine_io, socket_io) = (

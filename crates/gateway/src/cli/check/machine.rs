@@ -1,24 +1,23 @@
 //! What the machine gives a node: ports, and as many connections as it may have.
 
 use std::{
-    fs,
     io::ErrorKind,
     net::{SocketAddr, TcpListener},
+    num::NonZeroU32,
     time::Duration,
 };
 
 use super::finding::Finding;
 use crate::{
+    capacity::{self, Capacity},
     cli::{healthcheck, serve::reachable},
     settings::Settings,
 };
 
 /// How long whoever has a port is asked what it is.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Files that a node has open beside its connections, generously.
-const OTHER_FILES: u64 = 200;
 /// With fewer connections than that a node is soon full.
-const FEW_CONNECTIONS: u64 = 10_000;
+const FEW_CONNECTIONS: NonZeroU32 = NonZeroU32::MIN.saturating_add(9_999);
 
 pub(super) fn look(settings: &Settings) -> Vec<Finding> {
     let mut findings = vec![port(settings, "port", settings.port)];
@@ -27,7 +26,7 @@ pub(super) fn look(settings: &Settings) -> Vec<Finding> {
             .internal_port
             .map(|number| port(settings, "internal port", number)),
     );
-    findings.extend(files());
+    findings.push(files(settings.limits.max_connections));
     findings
 }
 
@@ -71,30 +70,24 @@ fn a_node_runs(settings: &Settings) -> bool {
         .is_ok_and(|answer| answer.status == 200 && answer.body.trim() == r#"{"status":"ok"}"#)
 }
 
-/// How many files the system lets a process have open, where it tells.
-fn files() -> Option<Finding> {
-    let told = fs::read_to_string("/proc/self/limits").ok()?;
-    judge_files(&told)
+/// How many connections the files allow that a node may have open: it takes as many as the system lets it.
+fn files(wanted: Option<NonZeroU32>) -> Finding {
+    judge_files(capacity::open_files().maximum, wanted)
 }
 
-fn judge_files(told: &str) -> Option<Finding> {
-    let limits = told
-        .lines()
-        .find_map(|line| line.strip_prefix("Max open files"))?;
-    let mut limits = limits.split_whitespace();
-    let (soft, hard) = (limits.next()?, limits.next()?);
-    let connections = soft
-        .parse::<u64>()
-        .unwrap_or(u64::MAX)
-        .saturating_sub(OTHER_FILES);
-    if connections >= FEW_CONNECTIONS {
-        return Some(Finding::ok("open files", format!("up to {soft}")));
+fn judge_files(files: Option<u64>, wanted: Option<NonZeroU32>) -> Finding {
+    let room = Capacity::of(files.unwrap_or(u64::MAX), None).sessions;
+    let files = files.map_or_else(|| String::from("any number"), |files| format!("up to {files}"));
+    let found = format!("{files}, so {room} connections at most");
+    let advice = "raise it: ulimit -n 65536, LimitNOFILE=65536, or the container's ulimits";
+    match wanted {
+        Some(wanted) if wanted > room => {
+            let found = format!("{found}, where CARILLON_MAX_CONNECTIONS is {wanted}");
+            Finding::warning("open files", found, advice)
+        }
+        None if room < FEW_CONNECTIONS => Finding::warning("open files", found, advice),
+        _ => Finding::ok("open files", found),
     }
-    let advice = format!(
-        "raise it, up to {hard} here: ulimit -n 65536, LimitNOFILE=65536, or the container's ulimits"
-    );
-    let found = format!("up to {soft}, so about {connections} connections");
-    Some(Finding::warning("open files", found, advice))
 }
 
 #[cfg(test)]
@@ -146,20 +139,24 @@ mod tests {
 
     #[test]
     fn few_files_are_few_connections() {
-        let line = |soft| {
-            format!(
-                "Limit  Soft Limit  Hard Limit  Units\nMax open files            {soft}    524288   files\n"
-            )
-        };
-        let few = judge_files(&line("1024")).unwrap();
+        let wanted = |count| NonZeroU32::new(count);
+        let few = judge_files(Some(1_024), None);
         assert_eq!(
             (few.outcome, &*few.found),
-            (Outcome::Warning, "up to 1024, so about 824 connections")
+            (Outcome::Warning, "up to 1024, so 741 connections at most")
         );
-        assert!(few.advice.unwrap().contains("524288"));
-        for many in ["65536", "unlimited"] {
-            assert_eq!(judge_files(&line(many)).unwrap().outcome, Outcome::Ok);
+        assert!(few.advice.unwrap().contains("ulimit"));
+        for many in [Some(65_536), None] {
+            assert_eq!(judge_files(many, None).outcome, Outcome::Ok);
         }
-        assert_eq!(judge_files("nothing of the kind"), None);
+        assert_eq!(judge_files(Some(1_024), wanted(741)).outcome, Outcome::Ok);
+        let too_many = judge_files(Some(1_024), wanted(742));
+        assert_eq!(
+            (too_many.outcome, &*too_many.found),
+            (
+                Outcome::Warning,
+                "up to 1024, so 741 connections at most, where CARILLON_MAX_CONNECTIONS is 742"
+            )
+        );
     }
 }

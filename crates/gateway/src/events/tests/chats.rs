@@ -167,3 +167,20 @@ async fn bad_typing_is_silent_but_for_the_ack() {
     assert_silent(&anothers, "Failed to signal typing", "forbidden");
     assert!(desk.node.announced.take().is_empty());
 }
+
+#[tokio::test]
+async fn a_chat_too_many_is_refused_with_the_time_to_wait_and_does_nothing() {
+    let desk = Desk::new();
+    desk.budget.chats.store(1, Ordering::SeqCst);
+    let join = || desk.ask("ann", "joinChat", r#"{"chatboxId":"ann_bob"}"#);
+    assert_eq!(join().await.failure, None);
+
+    let outcome = join().await;
+    let error = r#"{"message":"Too many chats","code":"rate_limited","retryAfterMs":50}"#;
+    assert_eq!(
+        json(outcome.reply.as_deref().unwrap()),
+        format!(r#"["error",{error}]"#)
+    );
+    assert_eq!(json(&outcome.ack), format!(r#"[{{"error":{error}}}]"#));
+    assert_eq!(outcome.effect, Effect::None);
+}

@@ -133,7 +133,7 @@ async fn values_of_another_type_or_too_long_fail_to_send() {
     }
     assert!(desk.node.announced.take().is_empty());
     assert_eq!(
-        desk.budget.0.load(Ordering::SeqCst),
+        desk.budget.messages.load(Ordering::SeqCst),
         1_000,
         "what is bad costs nothing"
     );
@@ -191,19 +191,23 @@ async fn a_resend_is_confirmed_again_with_the_firsts_values() {
 
     assert_eq!(again, first);
     assert!(desk.node.announced.take().is_empty());
-    assert_eq!(desk.budget.0.load(Ordering::SeqCst), 998, "a resend counts, too");
+    assert_eq!(
+        desk.budget.messages.load(Ordering::SeqCst),
+        998,
+        "a resend counts, too"
+    );
 }
 
 #[tokio::test]
 async fn each_message_over_the_quota_is_refused_by_itself() {
     let desk = Desk::new();
-    desk.budget.0.store(1, Ordering::SeqCst);
+    desk.budget.messages.store(1, Ordering::SeqCst);
     assert_eq!(desk.ask("bob", "sendMessage", &text("one")).await.failure, None);
 
     let over = desk.ask("bob", "sendMessage", &text("two")).await;
     let blank = desk.ask("bob", "sendMessage", &text(" ")).await;
     let other = desk.ask("bob", "joinChat", r#"{"chatboxId":"ann_bob"}"#).await;
-    desk.budget.0.store(1, Ordering::SeqCst);
+    desk.budget.messages.store(1, Ordering::SeqCst);
     let later = desk.ask("bob", "sendMessage", &text("three")).await;
 
     let payload = r#"{"message":"Too many messages","code":"rate_limited","retryAfterMs":50}"#;

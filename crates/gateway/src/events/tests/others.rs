@@ -196,6 +196,7 @@ fn nothing_that_a_client_sends_panics_or_stays_without_an_ack() {
     let caller = Caller {
         user: &user,
         socket_room: &socket_room,
+        chats: &*desk.budget,
     };
 
     proptest!(|(name in prop::sample::select(names.to_vec()), args in prop::collection::vec(any_value(), 0..3))| {
@@ -203,4 +204,30 @@ fn nothing_that_a_client_sends_panics_or_stays_without_an_ack() {
         prop_assert_eq!(outcome.ack.len(), 1);
         prop_assert_eq!(outcome.failure.is_some(), outcome.ack[0].get("error").is_some());
     });
+}
+
+#[tokio::test]
+async fn an_event_too_many_is_refused_with_the_time_to_wait_before_it_is_looked_at() {
+    let desk = Desk::new();
+    desk.budget.events.store(0, Ordering::SeqCst);
+    let error = r#"{"message":"Too many events","code":"rate_limited","retryAfterMs":50}"#;
+    let typing = r#"{"chatboxId":"ann_bob","isTyping":true}"#;
+    for (name, payload) in [
+        ("typing", typing),
+        ("sendMessage", "{}"),
+        ("joinChat", r#"{"chatboxId":"ann_bob"}"#),
+        ("getOnlineUsers", "null"),
+        ("nothing of ours", "null"),
+    ] {
+        let outcome = desk.ask("ann", name, payload).await;
+        assert_eq!(
+            json(outcome.reply.as_deref().unwrap()),
+            format!(r#"["error",{error}]"#),
+            "{name}"
+        );
+        assert_eq!(json(&outcome.ack), format!(r#"[{{"error":{error}}}]"#));
+        assert_eq!(outcome.effect, Effect::None);
+    }
+    assert!(desk.node.announced.take().is_empty());
+    assert_eq!(desk.budget.messages.load(Ordering::SeqCst), 1_000);
 }

@@ -30,6 +30,10 @@ pub(crate) enum Refusal {
     TooMany {
         retry_after_ms: u64,
     },
+    /// There is no room for a session, and none for telling its client so in answer to its CONNECT.
+    Full {
+        retry_after_ms: u64,
+    },
 }
 
 #[derive(Serialize)]
@@ -45,6 +49,7 @@ impl Refusal {
             Self::Forbidden => Rejection::Origin,
             Self::NotReady | Self::OutOfReach => Rejection::NotReady,
             Self::TooMany { .. } => Rejection::RequestRate,
+            Self::Full { .. } => Rejection::ConnectionLimit,
             Self::TransportUnknown
             | Self::SessionUnknown
             | Self::BadHandshakeMethod
@@ -66,13 +71,14 @@ impl Refusal {
             Self::NotReady => (StatusCode::SERVICE_UNAVAILABLE, 4, "Not ready"),
             Self::OutOfReach => (StatusCode::SERVICE_UNAVAILABLE, 4, "Unavailable"),
             Self::TooMany { .. } => (StatusCode::TOO_MANY_REQUESTS, 4, "Too many requests"),
+            Self::Full { .. } => (StatusCode::TOO_MANY_REQUESTS, 4, "Too many connections"),
         };
         let mut response = HttpResponse::build(status);
         match self {
             Self::NotReady | Self::OutOfReach => {
                 response.insert_header((RETRY_AFTER, RETRY_UNAVAILABLE_SECONDS));
             }
-            Self::TooMany { retry_after_ms } => {
+            Self::TooMany { retry_after_ms } | Self::Full { retry_after_ms } => {
                 response.insert_header((RETRY_AFTER, retry_after_ms.div_ceil(1_000).max(1)));
             }
             _ => {}

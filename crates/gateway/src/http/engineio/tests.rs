@@ -12,7 +12,11 @@ use bytestring::ByteString;
 use carillon_socketio::Config;
 
 use super::*;
-use crate::cluster::testing::{TestNode, Wires};
+use crate::{
+    capacity::Capacity,
+    cluster::testing::{TestNode, Wires},
+    settings::LimitSettings,
+};
 
 /// An answer as a client sees it: status, headers, body.
 type Seen = (StatusCode, Vec<(String, String)>, String);
@@ -24,7 +28,7 @@ fn endpoint(node: &Arc<TestNode>) -> web::Data<Endpoint> {
         engine: Arc::clone(&node.engine),
         origins: Origins::default(),
         readiness,
-        quota: node.counted.clone(),
+        limits: Arc::new(Limits::new(&LimitSettings::default(), &Capacity::of(1_024, None))),
         forwarding: Arc::clone(&node.forwarding),
         hand_over: Arc::clone(&node.hand_over),
     })

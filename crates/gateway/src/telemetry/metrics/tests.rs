@@ -23,6 +23,7 @@ fn metrics() -> Metrics {
 fn totals(sessions: &Counters) -> Totals<'_> {
     Totals {
         sessions,
+        connections_limit: 0,
         queued: Queued::default(),
         rooms: Rooms::default(),
         stage: Stage::Starting,

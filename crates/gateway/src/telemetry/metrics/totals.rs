@@ -18,6 +18,8 @@ use crate::{
 pub struct Totals<'a> {
     /// Of sessions.
     pub sessions: &'a Counters,
+    /// How many connections the node may hold.
+    pub connections_limit: u32,
     /// What waits for clients.
     pub queued: Queued,
     /// Rooms that sockets of this node are in.
@@ -78,6 +80,7 @@ pub struct KeySet {
 #[derive(Debug)]
 pub(super) struct Copied {
     connections: Series<IntGauge, 1>,
+    connections_limit: IntGauge,
     opened: Series<IntCounter, 1>,
     arrived: IntCounter,
     closed: Series<IntCounter, 2>,
@@ -114,6 +117,10 @@ impl Copied {
                 "connections",
                 "Connections that live, by the transport that opened them.",
                 [transport],
+            )?,
+            connections_limit: maker.gauge(
+                "connections_limit",
+                "Connections that the node may hold; with more, clients are refused.",
             )?,
             opened: maker.counters("connections_opened_total", "Connections opened.", [transport])?,
             arrived: maker.counter(
@@ -210,6 +217,7 @@ impl Copied {
         let wide = |count| u64::try_from(count).unwrap_or(u64::MAX);
         let is_draining = totals.stage == Stage::Draining;
         for (gauge, value) in [
+            (&self.connections_limit, u64::from(totals.connections_limit)),
             (&self.queued, wide(totals.queued.all)),
             (&self.most_queued, wide(totals.queued.most)),
             (&self.queue_limit, wide(totals.queued.limit)),

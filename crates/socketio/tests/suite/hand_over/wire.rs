@@ -85,6 +85,7 @@ impl Nodes {
         let open = self.x.engine.open_polling(Handshake {
             address: "203.0.113.7".into(),
             headers: vec![("authorization".into(), "secret".into())],
+            place: None,
         });
         self.x.engine.session(open.split('"').nth(3).unwrap()).unwrap()
     }
