@@ -178,10 +178,7 @@ impl<C: Clock + Clone> Limits<C> {
             .enabled
             .then(|| self.user_connections.hold(user.clone()).ok_or_else(full))
             .transpose()?;
-        Ok(ConnectionSlot {
-            _of_user: of_user,
-            _of_session: None,
-        })
+        Ok(ConnectionSlot { _of_user: of_user })
     }
 
     /// Whether a connection that has joined so many chats may join another one.

@@ -26,7 +26,6 @@ use crate::{
     clock::Clock,
     events::{Caller, Effect, Events, Outcome},
     gaps::Gaps,
-    http::client::UNKNOWN_ADDRESS,
     limits::{ChatQuota, ConnectionSlot, Limits},
     services::Services,
     telemetry::{
@@ -229,11 +228,7 @@ impl Handler<Peer> for Sockets {
     fn arrive(&self, arriving: Arriving<'_>) -> Option<Peer> {
         let packed = Packed::read(&arriving.data)?;
         let slot = self.limits.connection(&packed.user).ok()?;
-        let session = self
-            .limits
-            .arrival(arriving.handshake.address.parse().unwrap_or(UNKNOWN_ADDRESS))
-            .ok()?;
-        Some(packed.into_peer(slot.with_session(session)))
+        Some(packed.into_peer(slot))
     }
 
     async fn arrived(&self, socket: &Arc<Socket<Peer>>) {

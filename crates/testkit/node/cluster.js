@@ -34,10 +34,10 @@ export async function startCluster({ env = {}, ways = false } = {}) {
       waysToRedis.push(await CuttableWay.to({ host: "127.0.0.1", port: redis.port }));
       parts.push(() => waysToRedis[i].cut());
     }
-    const start = (index, options) => {
+    const start = (index, { env: more, ...options } = {}) => {
       const way = waysToRedis[index];
       const own = way && { REDIS_URL: `redis://127.0.0.1:${way.port}` };
-      return startNode({ env: { ...environment, ...own }, settled, ...options });
+      return startNode({ env: { ...environment, ...own, ...more }, settled, ...options });
     };
     const started = await Promise.allSettled(Array.from({ length: NODES }, (_, index) => start(index)));
     const nodes = started.flatMap(({ value }) => value ?? []);
@@ -101,6 +101,11 @@ class Cluster extends Gateway {
     const { port } = this.nodes[index];
     await this.nodes[index].stop();
     this.nodes[index] = await this.#start(index, { port });
+  }
+
+  /** One more node, which the balancer does not know; `env` adds to its environment. Whoever asks for it stops it. */
+  join(env) {
+    return this.#start(undefined, { env });
   }
 
   async stop() {

@@ -146,10 +146,14 @@ async fn serve(endpoint: web::Data<Endpoint>, request: HttpRequest, payload: web
             Wanted::Post => return post(&endpoint, asked, &request, payload).await.respond(),
             Wanted::Upgrade => match endpoint.forwarding.upgrade(asked).await {
                 Ok(UpgradePlace::Here(session)) => Link::Upgrade(session),
-                Ok(UpgradePlace::At(node, sid)) => {
-                    let owner = endpoint.hand_over.owner(node, sid.clone());
-                    Link::Arrival(sid, owner)
-                }
+                Ok(UpgradePlace::At(node, sid)) => match endpoint.limits.arrival(client::address(&request)) {
+                    Ok(slot) => {
+                        let owner = endpoint.hand_over.owner(node, sid.clone());
+                        Link::Arrival(sid, Arc::new(slot), owner)
+                    }
+                    // It goes on by polling, where it has a place.
+                    Err(_full) => Link::Surplus,
+                },
                 Ok(UpgradePlace::Surplus) => Link::Surplus,
                 Err(refusal) => return refusal.respond(),
             },

@@ -27,8 +27,6 @@ pub struct SessionSlot {
 pub struct ConnectionSlot {
     /// None where limits are off.
     pub(super) _of_user: Option<Counted<UserId>>,
-    /// That of a session which was opened on another node, and has none of its own here.
-    pub(super) _of_session: Option<SessionSlot>,
 }
 
 /// What a session holds that is only opened to be told that there is no room.
@@ -36,16 +34,6 @@ pub struct ConnectionSlot {
 pub struct TurnedAway {
     pub(super) retry: RetryAfter,
     pub(super) _counted: Counted<()>,
-}
-
-impl ConnectionSlot {
-    /// With the place of the session itself.
-    pub fn with_session(self, slot: SessionSlot) -> Self {
-        Self {
-            _of_session: Some(slot),
-            ..self
-        }
-    }
 }
 
 impl RetryAfter {

@@ -32,8 +32,8 @@ use tokio::{
 
 use super::Engine;
 use crate::session::{
-    Application, CloseReason, Handshake, Incoming, Session, SessionBrief, SessionExport, WebSocketSink,
-    close_unused, probe_packet, serve,
+    Application, CloseReason, Handshake, Incoming, Place, Session, SessionBrief, SessionExport,
+    WebSocketSink, close_unused, probe_packet, serve,
 };
 
 /// The node that has a session, as the node sees it that the session's WebSocket came to. One for each WebSocket.
@@ -91,10 +91,11 @@ struct Arrival {
 
 impl Engine {
     /// Runs a WebSocket that came with the sid of another node's session: the upgrade, the move of the session to here, and
-    /// the session until its end. Where that fails the WebSocket is closed. Not to be cancelled.
+    /// the session, in this `place`, until its end. Where that fails the WebSocket is closed. Not to be cancelled.
     pub async fn run_arrival<R, W>(
         &self,
         sid: ByteString,
+        place: Option<Arc<dyn Place>>,
         owner: Arc<dyn Owner>,
         mut reader: R,
         mut writer: W,
@@ -103,7 +104,9 @@ impl Engine {
         W: WebSocketSink,
     {
         let running = async {
-            let Some((session, application)) = self.take_over(sid, &*owner, &mut reader, &mut writer).await
+            let Some((session, application)) = self
+                .take_over(sid, place, &*owner, &mut reader, &mut writer)
+                .await
             else {
                 return close_unused(writer, self.config.close_grace).await;
             };
@@ -130,6 +133,7 @@ impl Engine {
     async fn take_over<R, W>(
         &self,
         sid: ByteString,
+        place: Option<Arc<dyn Place>>,
         owner: &dyn Owner,
         reader: &mut R,
         writer: &mut W,
@@ -149,7 +153,7 @@ impl Engine {
             Err(late) => Err(late),
         };
         let moved = match upgraded {
-            Ok(true) => timeout(self.config.upgrade_timeout, self.move_here(sid, owner)).await,
+            Ok(true) => timeout(self.config.upgrade_timeout, self.move_here(sid, place, owner)).await,
             Ok(false) | Err(_) => Ok(None),
         };
         let moved = moved.ok().flatten();
@@ -162,10 +166,11 @@ impl Engine {
     async fn move_here(
         &self,
         sid: ByteString,
+        place: Option<Arc<dyn Place>>,
         owner: &dyn Owner,
     ) -> Option<(Arc<Session>, Box<dyn Application>)> {
         let brief = owner.brief().await?;
-        let arrival = self.arrive(sid, &brief)?;
+        let arrival = self.arrive(sid, place, &brief)?;
         if !owner.attend(&arrival.layer.rooms()).await {
             return None;
         }
@@ -182,19 +187,23 @@ impl Engine {
     }
 
     /// Builds the session and what is above it.
-    fn arrive(&self, sid: ByteString, brief: &SessionBrief) -> Option<Arrival> {
+    fn arrive(
+        &self,
+        sid: ByteString,
+        place: Option<Arc<dyn Place>>,
+        brief: &SessionBrief,
+    ) -> Option<Arrival> {
         let handshake = Handshake {
             address: brief.address.clone(),
             headers: Vec::new(),
-            // Held by the layer above.
-            place: None,
+            place,
         };
         let session = match self.sessions.entry(sid) {
             Entry::Occupied(_) => return None,
-            Entry::Vacant(place) => {
+            Entry::Vacant(entry) => {
                 let (config, counters) = (Arc::clone(&self.config), Arc::clone(&self.counters));
-                let session = Session::arriving(place.key().clone(), handshake, config, counters);
-                Arc::clone(place.insert(Arc::new(session)).value())
+                let session = Session::arriving(entry.key().clone(), handshake, config, counters);
+                Arc::clone(entry.insert(Arc::new(session)).value())
             }
         };
         let Some(layer) = self.acceptor.arrive(&session, &brief.layer) else {

@@ -176,6 +176,30 @@ describe("a session that does not move in the end", () => {
   }
 });
 
+describe("a node that is full", () => {
+  test("takes no session from another: that goes on by polling", async () => {
+    const full = await cluster.join({ CARILLON_MAX_CONNECTIONS: "1" });
+    try {
+      const here = await Polling.open(full.endpoint);
+      const { session } = await opened(nodes[0], someone("bob"));
+      const frames = await Frames.connect(webSocketOf(session, full));
+      assert.equal(await within(frames.closed, "the end of the WebSocket"), 1005);
+      await session.post('420["typing"]');
+      assert.match((await session.packets()).join(), /430\[/);
+
+      await here.post("1");
+      const moved = await eventually(async () => {
+        const next = await Frames.connect(webSocketOf(session, full));
+        next.send("2probe");
+        return (await next.next()) === "3probe" && next;
+      }, { what: "room for the session" });
+      moved.terminate();
+    } finally {
+      await full.stop();
+    }
+  });
+});
+
 describe("upgrades by the official client through the balancer, under traffic both ways", () => {
   const ROUNDS = 60;
   const AT_ONCE = 6;

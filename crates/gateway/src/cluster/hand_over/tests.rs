@@ -42,7 +42,7 @@ impl WebSocket {
         let (engine, sid, tasks) = (Arc::clone(&node.engine), sid.clone(), TaskTracker::new());
         tasks.spawn(async move {
             engine
-                .run_arrival(sid, owner, Box::pin(reader), Sink(outgoing))
+                .run_arrival(sid, None, owner, Box::pin(reader), Sink(outgoing))
                 .await;
         });
         Self {

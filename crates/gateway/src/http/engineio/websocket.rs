@@ -11,7 +11,7 @@ use actix_ws::{CloseCode, CloseReason, Item, Message, MessageStream, ProtocolErr
 use bytes::{Bytes, BytesMut};
 use bytestring::ByteString;
 use carillon_protocol::engine::{Frame, payload};
-use carillon_socketio::{Engine, Handshake, Incoming, Owner, Session, WebSocketSink};
+use carillon_socketio::{Engine, Handshake, Incoming, Owner, Place, Session, WebSocketSink};
 use futures_util::Stream;
 
 use super::{frame_guard, refusal::Refusal};
@@ -32,9 +32,9 @@ pub(super) enum Link {
     Open(Handshake),
     /// It came with the sid of a session.
     Upgrade(Arc<Session>),
-    /// It came with the sid of a session on another node.
-    Arrival(ByteString, Arc<dyn Owner>),
-    /// The session of its sid, on another node, has a WebSocket: it is accepted and closed.
+    /// It came with the sid of a session on another node, for which there is this place.
+    Arrival(ByteString, Arc<dyn Place>, Arc<dyn Owner>),
+    /// The session of its sid, on another node, has a WebSocket or no room here: it is accepted and closed.
     Surplus,
 }
 
@@ -64,8 +64,10 @@ pub(super) async fn serve(
     let link = match link {
         Link::Open(handshake) => engine.open_websocket(handshake),
         Link::Upgrade(session) => engine.upgrade(&session),
-        Link::Arrival(sid, owner) => {
-            actix_web::rt::spawn(async move { engine.run_arrival(sid, owner, reader, writer).await });
+        Link::Arrival(sid, place, owner) => {
+            actix_web::rt::spawn(
+                async move { engine.run_arrival(sid, Some(place), owner, reader, writer).await },
+            );
             return response;
         }
         Link::Surplus => {

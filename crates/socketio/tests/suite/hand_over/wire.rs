@@ -103,7 +103,7 @@ impl Nodes {
         let (client, reader, sink) = transport::pair(4_096);
         let (engine, owner) = (Arc::clone(&self.y.engine), Arc::clone(wire));
         let sid = session.sid().clone();
-        let running = async move { engine.run_arrival(sid, owner, reader, sink).await };
+        let running = async move { engine.run_arrival(sid, None, owner, reader, sink).await };
         self.y.tasks.spawn(running);
         client
     }
