@@ -2,6 +2,7 @@
 
 pub mod body;
 pub mod client;
+mod connection;
 pub mod console;
 pub mod cors;
 pub mod dev;
@@ -12,3 +13,4 @@ pub mod measure;
 pub mod openapi;
 pub mod origin;
 pub mod rest;
+pub mod server;

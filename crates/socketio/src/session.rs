@@ -553,18 +553,21 @@ impl Session {
 
     /// Waits for frames to write over WebSocket; an empty batch means that the session has ended and all is written.
     async fn next_batch(&self) -> Batch {
-        let mut batch = Batch::default();
         loop {
             let outbound = self.outbound.notified();
-            {
-                let mut state = self.state.lock();
-                let capacity = batch.frames.inline_size();
-                self.take(&mut state, capacity, &mut batch.frames, &mut batch.tracked);
-                if !batch.frames.is_empty() || state.farewell.is_some() {
-                    return batch;
-                }
+            if let Some(batch) = self.take_batch() {
+                return batch;
             }
             outbound.await;
         }
+    }
+
+    /// Frames to write now, an empty batch where none is to come; `None` where there is nothing to write yet.
+    fn take_batch(&self) -> Option<Batch> {
+        let mut state = self.state.lock();
+        let mut batch = Batch::default();
+        let capacity = batch.frames.inline_size();
+        self.take(&mut state, capacity, &mut batch.frames, &mut batch.tracked);
+        (!batch.frames.is_empty() || state.farewell.is_some()).then_some(batch)
     }
 }

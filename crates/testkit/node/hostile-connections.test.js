@@ -76,6 +76,7 @@ describe("connections that stop halfway", { concurrency: true }, () => {
   const STAGES = {
     nothing: () => "",
     "half a head": () => "GET /api/chat/user/alice/chats HTTP/1.1\r\nhost: x\r\nx: ",
+    "half a later head": () => `${request("GET", "/readyz", host())}GET /readyz HTTP/1.1\r\nhost: x\r\nx: `,
     "half a body": () => request("POST", "/api/notifications/create", {
       ...host(), authorization: `Bearer ${node.token("alice")}`, "content-type": "application/json", "content-length": MEGABYTE,
     }, "{"),
@@ -92,14 +93,15 @@ describe("connections that stop halfway", { concurrency: true }, () => {
     // That half a body is given up after 30 s is shown beside the code that reads it.
     // Of a head and of a frame there comes more, byte by byte, so that something is always about to be whole.
     const trickle = setInterval(() => {
-      for (const stage of ["half a head", "half a WebSocket frame"]) for (const tcp of opened[stage]) if (!tcp.isClosed) tcp.write("x");
+      for (const stage of ["half a head", "half a later head", "half a WebSocket frame"]) for (const tcp of opened[stage]) if (!tcp.isClosed) tcp.write("x");
     }, 250);
     try {
-      for (const stage of ["half a head", "half a WebSocket frame", "nothing"]) {
+      for (const stage of ["half a head", "half a later head", "half a WebSocket frame", "nothing"]) {
         await eventually(() => opened[stage].every(({ isClosed }) => isClosed), { within: 30_000, every: 200, what: `the end of ${stage}` });
         await others();
       }
       for (const { statuses } of opened["half a head"]) assert.deepEqual(statuses, [408]);
+      for (const { statuses } of opened["half a later head"]) assert.deepEqual(statuses, [200]);
       for (const { statuses } of opened["half a WebSocket frame"]) assert.deepEqual(statuses, [101]);
     } finally {
       clearInterval(trickle);

@@ -3,7 +3,6 @@
 //! session.
 
 mod answer;
-mod frame_guard;
 mod polling;
 mod refusal;
 mod websocket;
@@ -159,7 +158,7 @@ async fn serve(endpoint: web::Data<Endpoint>, request: HttpRequest, payload: web
             },
         },
     };
-    websocket::serve(&endpoint.engine, &request, payload, binary, link).await
+    websocket::serve(&endpoint.engine, &request, payload, binary, link)
 }
 
 /// The checks, in the order of engine.io 6: transport, origin, then those of a session or those of a handshake.

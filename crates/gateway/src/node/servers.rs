@@ -4,7 +4,6 @@
 use std::{
     net::{IpAddr, SocketAddr, TcpListener},
     sync::Arc,
-    time::Duration,
 };
 
 use actix_web::{
@@ -33,17 +32,12 @@ use crate::{
         openapi::{self, Published},
         origin::Origins,
         rest::{self, Rest},
+        server,
     },
     settings::Settings,
     telemetry::{Metrics, Runtimes},
 };
 
-/// Longer than the idle time of any usual balancer, so that none of them finds a connection closed.
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
-/// How long a client may take to send the head of a request.
-const REQUEST_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long idle connections are waited for at the end, in seconds.
-const SHUTDOWN_SECONDS: u64 = 1;
 /// How many connections may wait to be accepted; actix' own default.
 const BACKLOG: u32 = 2_048;
 /// How many connections the port of health and metrics takes, of the files that clients leave.
@@ -147,7 +141,10 @@ impl Listeners {
         parts: Parts,
     ) -> anyhow::Result<Server> {
         let is_internal_apart = self.internal.is_some();
-        let server = HttpServer::new(move || {
+        let workers = settings.workers;
+        // With more, whoever comes waits: no file is missing then where the node itself needs one.
+        let sockets = capacity.sockets_of_each(workers);
+        let server = server::serve(self.clients, workers, sockets, move || {
             let Parts {
                 rest,
                 health,
@@ -186,17 +183,8 @@ impl Listeners {
                 .wrap(from_fn(cors::cors))
                 .wrap(Condition::new(is_dev, from_fn(dev::guard)))
                 .wrap(from_fn(measure::requests))
-        })
-        .workers(settings.workers)
-        // With more, whoever comes waits: no file is missing then where the node itself needs one.
-        .max_connections(capacity.sockets_of_each(settings.workers))
-        .shutdown_timeout(SHUTDOWN_SECONDS)
-        .keep_alive(KEEP_ALIVE)
-        .client_request_timeout(REQUEST_HEAD_TIMEOUT)
-        .h1_allow_half_closed(false)
-        .disable_signals()
-        .listen(self.clients)?;
-        Ok(server.run())
+        })?;
+        Ok(server)
     }
 }
 

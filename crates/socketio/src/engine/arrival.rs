@@ -249,7 +249,7 @@ where
     R: Stream<Item = Incoming> + Unpin,
     W: WebSocketSink,
 {
-    if !writer.send(Frame::PONG_PROBE).await {
+    if !writer.send([Frame::PONG_PROBE]).await {
         return false;
     }
     tokio::select! {

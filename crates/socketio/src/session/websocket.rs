@@ -42,8 +42,8 @@ impl Incoming {
 
 /// The writing side of a WebSocket.
 pub trait WebSocketSink {
-    /// Writes one message; `false` once the connection has gone.
-    fn send(&mut self, frame: Frame) -> impl Future<Output = bool>;
+    /// Writes messages, one after the other; `false` once the connection has gone.
+    fn send(&mut self, frames: impl IntoIterator<Item = Frame>) -> impl Future<Output = bool>;
 
     /// Closes it, with a close frame that has this code, or none.
     fn close(self, code: Option<u16>) -> impl Future<Output = ()>;
@@ -166,7 +166,7 @@ where
         if effects.application.is_some() {
             return effects.application;
         }
-        if !effects.answer_probe || !writer.send(Frame::PONG_PROBE).await {
+        if !effects.answer_probe || !writer.send([Frame::PONG_PROBE]).await {
             session.probe_input(number, Input::ProbeLost);
             return None;
         }
@@ -240,18 +240,19 @@ where
 async fn write<W: WebSocketSink>(session: &Session, mut writer: W) {
     let mut writing = pin!(async move {
         loop {
-            let batch = session.next_batch().await;
-            if batch.frames.is_empty() {
-                break;
-            }
-            let Batch { frames, tracked } = batch;
-            session.counters.sent(Transport::WebSocket, &frames);
-            for frame in frames {
-                if !writer.send(frame).await {
-                    session.counters.tracked(tracked, Delivery::DroppedClosed);
-                    session.input(Input::WebSocketLost);
-                    return;
+            // What is written is not part of the task while it waits: there are many tasks, and most of them wait.
+            let (sending, tracked) = {
+                let Batch { frames, tracked } = session.next_batch().await;
+                if frames.is_empty() {
+                    break;
                 }
+                session.counters.sent(Transport::WebSocket, &frames);
+                (writer.send(frames), tracked)
+            };
+            if !sending.await {
+                session.counters.tracked(tracked, Delivery::DroppedClosed);
+                session.input(Input::WebSocketLost);
+                return;
             }
             session.counters.tracked(tracked, Delivery::Written);
         }

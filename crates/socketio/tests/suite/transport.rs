@@ -29,8 +29,13 @@ pub(crate) struct Client {
 pub(crate) struct Sink(mpsc::Sender<Written>);
 
 impl WebSocketSink for Sink {
-    async fn send(&mut self, frame: Frame) -> bool {
-        self.0.send(Written::Frame(frame)).await.is_ok()
+    async fn send(&mut self, frames: impl IntoIterator<Item = Frame>) -> bool {
+        for frame in frames {
+            if self.0.send(Written::Frame(frame)).await.is_err() {
+                return false;
+            }
+        }
+        true
     }
 
     async fn close(self, code: Option<u16>) {

@@ -6,9 +6,13 @@ mod cluster;
 mod inbound;
 mod suite;
 
-use std::{net::Ipv4Addr, sync::Arc, time::Duration};
+use std::{
+    net::{Ipv4Addr, TcpListener},
+    sync::Arc,
+    time::Duration,
+};
 
-use actix_web::{App, HttpServer, web};
+use actix_web::{App, web};
 use carillon_backplane::local::{LocalBackplane, LogBounds};
 use carillon_gateway::{
     capacity::Capacity,
@@ -18,6 +22,7 @@ use carillon_gateway::{
         engineio::{self, Endpoint},
         health::{Readiness, Stage},
         origin::Origins,
+        server,
     },
     limits::Limits,
     settings::LimitSettings,
@@ -28,6 +33,9 @@ use tokio_util::task::TaskTracker;
 
 use cluster::Cluster;
 use suite::{Echo, Suite};
+
+/// More than the suites open.
+const MOST_CONNECTIONS: usize = 10_000;
 
 /// Serves the official Engine.IO and Socket.IO protocol test suites on 127.0.0.1.
 #[derive(Debug, Parser)]
@@ -109,15 +117,12 @@ async fn main() -> anyhow::Result<()> {
         endpoint(echo_config, Arc::new(Echo)),
         endpoint(config, Arc::new(suite)),
     );
-    HttpServer::new(move || {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
+    server::serve(listener, 1, MOST_CONNECTIONS, move || {
         App::new()
             .configure(|cfg| engineio::configure(cfg, "/engine.io/", engine_io.clone()))
             .configure(|cfg| engineio::configure(cfg, engineio::PREFIX, socket_io.clone()))
-    })
-    .workers(1)
-    .h1_allow_half_closed(false)
-    .bind((Ipv4Addr::LOCALHOST, port))?
-    .run()
+    })?
     .await?;
     Ok(())
 }

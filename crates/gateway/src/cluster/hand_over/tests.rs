@@ -24,8 +24,13 @@ struct WebSocket {
 struct Sink(mpsc::Sender<Frame>);
 
 impl WebSocketSink for Sink {
-    async fn send(&mut self, frame: Frame) -> bool {
-        self.0.send(frame).await.is_ok()
+    async fn send(&mut self, frames: impl IntoIterator<Item = Frame>) -> bool {
+        for frame in frames {
+            if self.0.send(frame).await.is_err() {
+                return false;
+            }
+        }
+        true
     }
 
     async fn close(self, _code: Option<u16>) {}
