@@ -71,7 +71,11 @@ pub trait Messages: Send + Sync {
     /// nothing is stored and that first one is returned. The receiver's unread count grows by one; a message to oneself
     /// is never unread, its `read_at` is its time.
     ///
-    /// An id (of the message or its notification) that is taken is [`crate::StoreError::Corrupt`], and nothing is stored.
+    /// The messages of a chat that are stored over one store are numbered in the order in which these calls were first polled, however
+    /// many are under way; they share commits. One that fails is refused alone and takes no number.
+    ///
+    /// An id (of the message or its notification) that is taken is [`crate::StoreError::Corrupt`], and nothing is stored. So is a
+    /// notification of another chat.
     async fn append_message(&self, message: NewMessage) -> Result<Appended>;
 
     /// Notes that messages have been published, so that a resend of them is not announced again. Need not be durable

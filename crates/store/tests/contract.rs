@@ -79,6 +79,8 @@ macro_rules! suite {
                     a_message_is_stored_as_sent
                     seq_counts_from_one_per_chat
                     seq_has_no_hole_under_many_writers
+                    appends_under_way_together_are_numbered_as_they_began
+                    one_that_fails_among_others_is_refused_alone
                     time_never_goes_back_along_seq
                     a_resend_gets_the_first_message
                     the_same_client_id_elsewhere_is_another_message

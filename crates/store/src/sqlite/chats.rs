@@ -149,19 +149,24 @@ pub(super) struct Place {
     pub(super) at: Timestamp,
 }
 
+/// The notification is of the message's time, which is that of the newest message or later.
 const NEXT_PLACE: &str = "
-    INSERT INTO chats (first_user, second_user, last_seq, last_at, unread_first, unread_second)
-    VALUES (?1, ?2, 1, ?3, ?4, ?5)
+    INSERT INTO chats (first_user, second_user, last_seq, last_at, unread_first, unread_second,
+        first_notified_at, last_notified_at, notifications_changed_at)
+    VALUES (?1, ?2, 1, ?3, ?4, ?5, ?3, ?3, ?3)
     ON CONFLICT (first_user, second_user) DO UPDATE SET
         last_seq = last_seq + 1,
         last_at = max(coalesce(last_at, ?3), ?3),
         unread_first = unread_first + ?4,
-        unread_second = unread_second + ?5
+        unread_second = unread_second + ?5,
+        first_notified_at = min(coalesce(first_notified_at, max(coalesce(last_at, ?3), ?3)), max(coalesce(last_at, ?3), ?3)),
+        last_notified_at = max(coalesce(last_notified_at, ?3), coalesce(last_at, ?3), ?3),
+        notifications_changed_at = max(coalesce(notifications_changed_at, ?3), coalesce(last_at, ?3), ?3)
     RETURNING chat, last_seq, last_at, first_wrote, second_wrote";
 const FIRST_WROTE: &str = "UPDATE chats SET first_wrote = 1 WHERE chat = ?1";
 const SECOND_WROTE: &str = "UPDATE chats SET second_wrote = 1 WHERE chat = ?1";
 
-/// Makes room for a message at the end of its chat, and counts it. In a chat with oneself nothing is unread and both wrote.
+/// Makes room for a message and its notification at the end of their chat, and counts the message. In a chat with oneself nothing is unread and both wrote.
 pub(super) fn next_place(connection: &Connection, pair: &Pair, sender: Side, at: Timestamp) -> Result<Place> {
     let to_self = pair.first() == pair.second();
     let (unread_first, unread_second) = match sender {

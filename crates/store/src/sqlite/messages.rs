@@ -25,7 +25,7 @@ use crate::{
 impl Messages for SqliteStore {
     async fn append_message(&self, message: NewMessage) -> Result<Appended> {
         self.writer
-            .run(move |connection| append(connection, message))
+            .run(move |connection| append(connection, &message))
             .await
     }
 
@@ -93,9 +93,12 @@ const UNANNOUNCED: &str = "INSERT INTO unannounced (message) VALUES (?1)";
 pub(super) const ANNOUNCED: &str = "DELETE FROM unannounced WHERE message = ?1";
 
 /// Stores a message, or finds the one that came before it.
-fn append(connection: &Connection, new: NewMessage) -> Result<Appended> {
+fn append(connection: &Connection, new: &NewMessage) -> Result<Appended> {
     let pair = new.pair();
     let sender = Side::of(&new.sender, &pair).ok_or_else(|| corrupt("the sender is not in the chat"))?;
+    if new.notification.pair != pair {
+        return Err(corrupt("a message's notification is of another chat"));
+    }
     if let Some(id) = &new.client_message_id
         && let Some(before) = appended_before(connection, &pair, sender, id)?
     {
@@ -104,22 +107,19 @@ fn append(connection: &Connection, new: NewMessage) -> Result<Appended> {
 
     let to_self = new.sender == new.receiver;
     let place = chats::next_place(connection, &pair, sender, new.at)?;
-    let mut notification = new.notification;
-    notification.created_at = place.at;
-    let notification_id = notification.id;
     let resendable = new.client_message_id.is_some();
     let message = Message {
         id: new.id,
         seq: rows::unsigned(place.seq)?,
-        sender: new.sender,
-        receiver: new.receiver,
-        sender_name: new.sender_name,
-        receiver_name: new.receiver_name,
-        text: new.text,
+        sender: new.sender.clone(),
+        receiver: new.receiver.clone(),
+        sender_name: new.sender_name.clone(),
+        receiver_name: new.receiver_name.clone(),
+        text: new.text.clone(),
         kind: MessageKind::Text,
         at: place.at,
         read_at: to_self.then_some(place.at),
-        client_message_id: new.client_message_id,
+        client_message_id: new.client_message_id.clone(),
         edited_at: None,
     };
     let row = params![
@@ -133,16 +133,16 @@ fn append(connection: &Connection, new: NewMessage) -> Result<Appended> {
         place.at.as_millis(),
         message.read_at.map(Timestamp::as_millis),
         message.client_message_id.as_deref(),
-        resendable.then_some(notification_id.as_bytes()),
+        resendable.then_some(new.notification.id.as_bytes()),
     ];
     rows::execute(connection, INSERT, row)?;
-    notifications::insert(connection, &notification)?;
+    notifications::insert(connection, place.chat, &new.notification, place.at)?;
     if resendable {
         rows::execute(connection, UNANNOUNCED, [message.id.as_bytes()])?;
     }
     Ok(Appended {
         message,
-        notification: notification_id,
+        notification: new.notification.id,
         outcome: AppendOutcome::Stored,
     })
 }

@@ -24,9 +24,10 @@ impl Notifications for SqliteStore {
     async fn create_notification(&self, notification: NewNotification) -> Result<Notification> {
         self.writer
             .run(move |connection| {
-                insert(connection, &notification)?;
+                let chat = note_created(connection, &notification)?;
+                insert(connection, chat, &notification, notification.created_at)?;
                 Ok(Notification {
-                    content: notification,
+                    content: notification.clone(),
                     read_at: None,
                 })
             })
@@ -122,12 +123,21 @@ const COUNT_CREATED: &str = "
     INSERT INTO inboxes (to_user, chat, total, unread) VALUES (?1, ?2, 1, 1)
     ON CONFLICT (to_user, chat) DO UPDATE SET total = total + 1, unread = unread + 1";
 
-/// Stores a notification, unread; its chat is known from then on.
-pub(super) fn insert(connection: &Connection, new: &NewNotification) -> Result<()> {
+/// The chat of a new notification, which is known from then on.
+fn note_created(connection: &Connection, new: &NewNotification) -> Result<i64> {
     let created_at = new.created_at.as_millis();
     let in_chat = params![new.pair.first().as_str(), new.pair.second().as_str(), created_at];
-    let chat: Option<i64> = rows::one(connection, NOTE_CREATED, in_chat, |row| Ok(row.get(0)?))?;
-    let chat = chat.ok_or_else(|| corrupt("an upsert has no row"))?;
+    let chat = rows::one(connection, NOTE_CREATED, in_chat, |row| Ok(row.get(0)?))?;
+    chat.ok_or_else(|| corrupt("an upsert has no row"))
+}
+
+/// Stores a notification of a chat that knows of it, unread.
+pub(super) fn insert(
+    connection: &Connection,
+    chat: i64,
+    new: &NewNotification,
+    created_at: Timestamp,
+) -> Result<()> {
     let row = params![
         new.id.as_bytes(),
         chat,
@@ -135,7 +145,7 @@ pub(super) fn insert(connection: &Connection, new: &NewNotification) -> Result<(
         new.from_user.as_str(),
         &*new.text,
         new.kind.as_str(),
-        created_at,
+        created_at.as_millis(),
         new.metadata.message_id.as_deref(),
         new.metadata.message_preview.as_deref(),
         new.metadata.priority.as_str(),

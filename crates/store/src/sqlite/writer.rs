@@ -1,7 +1,8 @@
 //! The one thread that writes. It takes all jobs that wait into one transaction, commits once and then answers all.
 //!
 //! A job is work on the open transaction and the answer to its caller. Nothing is answered before the commit, so an
-//! answer means durable. A job that fails by itself is undone alone; where the transaction fails, nothing of it is kept
+//! answer means durable. A job that fails by itself is undone alone: the group is undone and done again, each job by itself,
+//! which is rare, and cheaper than to be ready for it each time. Where the transaction fails, nothing of it is kept
 //! and every job in it answers `Unavailable`. The connection is then closed and opened again for the next group, so the
 //! writer is well again as soon as the disk is.
 
@@ -48,11 +49,11 @@ impl Writer {
         })
     }
 
-    /// Runs `work` in a transaction and waits until it is durable.
+    /// Runs `work` in a transaction and waits until it is durable. What it did may be undone, and it is run again then.
     pub(super) async fn run<Value, Work>(&self, work: Work) -> Result<Value>
     where
         Value: Send + 'static,
-        Work: FnOnce(&Connection) -> Result<Value> + Send + 'static,
+        Work: FnMut(&Connection) -> Result<Value> + Send + 'static,
     {
         self.submit(work)?
             .await
@@ -63,11 +64,11 @@ impl Writer {
     pub(super) fn submit<Value, Work>(&self, work: Work) -> Result<oneshot::Receiver<Result<Value>>>
     where
         Value: Send + 'static,
-        Work: FnOnce(&Connection) -> Result<Value> + Send + 'static,
+        Work: FnMut(&Connection) -> Result<Value> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
         let job = Task {
-            work: Some(work),
+            work,
             outcome: None,
             reply,
         };
@@ -104,9 +105,8 @@ trait Job: Send {
 }
 
 struct Task<Value, Work> {
-    /// `None` once it ran.
-    work: Option<Work>,
-    /// `None` before.
+    work: Work,
+    /// `None` before it ran.
     outcome: Option<Result<Value>>,
     reply: oneshot::Sender<Result<Value>>,
 }
@@ -114,13 +114,10 @@ struct Task<Value, Work> {
 impl<Value, Work> Job for Task<Value, Work>
 where
     Value: Send,
-    Work: FnOnce(&Connection) -> Result<Value> + Send,
+    Work: FnMut(&Connection) -> Result<Value> + Send,
 {
     fn run(&mut self, connection: &Connection) -> std::result::Result<(), &StoreError> {
-        let Some(work) = self.work.take() else {
-            return Ok(());
-        };
-        match self.outcome.insert(work(connection)) {
+        match self.outcome.insert((self.work)(connection)) {
             Ok(_) => Ok(()),
             Err(error) => Err(error),
         }
@@ -169,15 +166,32 @@ impl<Open: FnMut() -> rusqlite::Result<Connection>> Thread<Open> {
             Some(connection) => connection,
             None => (self.open)()?,
         };
-        let mut transaction = self
-            .connection
-            .insert(connection)
-            .transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let connection = self.connection.insert(connection);
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        if run_together(&transaction, group)? {
+            return Ok(transaction.commit()?);
+        }
+        // Undone by SQLite already where it gave up the whole transaction.
+        transaction.finish()?;
+        let mut transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         for job in group {
             run_isolated(&mut transaction, job.as_mut())?;
         }
         Ok(transaction.commit()?)
     }
+}
+
+/// Runs jobs one after the other. Answers whether all did what they should; where one did not, the rest are not run. An error is the
+/// transaction's failure.
+fn run_together(transaction: &Transaction<'_>, group: &mut [Box<dyn Job>]) -> Result<bool> {
+    for job in group {
+        match job.run(transaction) {
+            Ok(()) => {}
+            Err(StoreError::Corrupt { .. }) => return Ok(false),
+            Err(StoreError::Unavailable { reason }) => return Err(unavailable(reason.as_str())),
+        }
+    }
+    Ok(true)
 }
 
 /// Runs one job so that its failure undoes it alone. An error is the transaction's failure.

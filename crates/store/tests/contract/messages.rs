@@ -1,12 +1,13 @@
 //! Cases of [`carillon_store::Messages`]: storing messages.
 
-use std::sync::Arc;
+use std::{future::poll_fn, sync::Arc, task::Poll};
 
-use carillon_protocol::message::{Message, MessageKind};
+use carillon_protocol::message::{Message, MessageKind, NewMessage};
 use carillon_store::{
-    Store, StoreError,
-    messages::{AppendOutcome, HistoryPage},
+    Result, Store, StoreError,
+    messages::{AppendOutcome, Appended, HistoryPage},
 };
+use futures_util::{FutureExt as _, future::join_all};
 use tokio::task::JoinSet;
 
 use super::samples::{at, message, new_id, pair, resendable, user};
@@ -96,6 +97,98 @@ pub(crate) async fn seq_has_no_hole_under_many_writers(store: Arc<dyn Store>) {
     }
     assert_eq!(store.unread_count(&user("a")).await.unwrap(), 360);
     assert_eq!(store.notification_stats(&user("a")).await.unwrap().total, 360);
+}
+
+/// Appends that are begun one after the other, before any of them ends; waited for in the opposite order.
+async fn together(store: &dyn Store, messages: Vec<NewMessage>) -> Vec<Result<Appended>> {
+    let mut appends: Vec<_> = messages
+        .into_iter()
+        .map(|message| store.append_message(message).fuse())
+        .collect();
+    let mut early: Vec<Option<Result<Appended>>> = appends.iter().map(|_| None).collect();
+    poll_fn(|context| {
+        for (append, early) in appends.iter_mut().zip(&mut early) {
+            if let Poll::Ready(outcome) = append.poll_unpin(context) {
+                *early = Some(outcome);
+            }
+        }
+        Poll::Ready(())
+    })
+    .await;
+    let outcomes = appends.into_iter().zip(early).rev();
+    let mut outcomes = join_all(outcomes.map(|(append, early)| async move {
+        match early {
+            Some(outcome) => outcome,
+            None => append.await,
+        }
+    }))
+    .await;
+    outcomes.reverse();
+    outcomes
+}
+
+pub(crate) async fn appends_under_way_together_are_numbered_as_they_began(store: Arc<dyn Store>) {
+    for round in 0..3 {
+        let mut expected = Vec::new();
+        let mut messages = Vec::new();
+        for number in 0..300_u64 {
+            let text = format!("{round}.{number}");
+            messages.push(match number % 3 {
+                0 => message("a", "b", &text, 0),
+                1 => resendable("b", "a", &text, 0),
+                // The one before, again.
+                _ => resendable("b", "a", &format!("{round}.{}", number - 1), 0),
+            });
+            expected.push(round * 200 + number / 3 * 2 + (number % 3).min(1) + 1);
+        }
+
+        let appended = together(&*store, messages).await;
+
+        let seqs: Vec<u64> = appended
+            .iter()
+            .map(|appended| appended.as_ref().unwrap().message.seq)
+            .collect();
+        assert_eq!(seqs, expected);
+        for (number, appended) in appended.iter().enumerate() {
+            let is_stored = appended.as_ref().unwrap().outcome == AppendOutcome::Stored;
+            assert_eq!(is_stored, number % 3 < 2, "{number}");
+        }
+    }
+    let stored = store.history_after(&pair("a", "b"), 0, 1000).await.unwrap();
+    assert!(stored.iter().map(|message| message.seq).eq(1..=600));
+}
+
+pub(crate) async fn one_that_fails_among_others_is_refused_alone(store: Arc<dyn Store>) {
+    let first = message("a", "b", "first", 0);
+    store.append_message(first.clone()).await.unwrap();
+    let mut messages: Vec<NewMessage> = (0..9).map(|_| message("a", "b", "hi", 1)).collect();
+    messages[2].id = first.id;
+    messages[5].notification.id = first.notification.id;
+
+    let appended = together(&*store, messages).await;
+
+    let seqs: Vec<_> = appended
+        .iter()
+        .map(|appended| appended.as_ref().ok().map(|appended| appended.message.seq))
+        .collect();
+    let expected = [
+        Some(2),
+        Some(3),
+        None,
+        Some(4),
+        Some(5),
+        None,
+        Some(6),
+        Some(7),
+        Some(8),
+    ];
+    assert_eq!(seqs, expected);
+    assert!(matches!(appended[2], Err(StoreError::Corrupt { .. })));
+    assert!(matches!(appended[5], Err(StoreError::Corrupt { .. })));
+    assert_eq!(store.unread_count(&user("b")).await.unwrap(), 8);
+    assert_eq!(store.notification_stats(&user("b")).await.unwrap().total, 8);
+    let stored = store.history_after(&pair("a", "b"), 0, 100).await.unwrap();
+    assert!(stored.iter().map(|message| message.seq).eq(1..=8));
 }
 
 pub(crate) async fn time_never_goes_back_along_seq(store: Arc<dyn Store>) {
