@@ -141,8 +141,7 @@ impl Events {
 
     /// Does what the event `name` with the arguments `args` asks for. Nothing in them makes it panic.
     ///
-    /// What was begun should be awaited to its end: where this is dropped half-way, a message may be stored and not
-    /// announced.
+    /// What was begun should be awaited to its end: where this is dropped half-way, a read mark may be stored and not told.
     pub async fn handle(&self, caller: &Caller<'_>, name: &Value, args: &[Value]) -> Outcome {
         if let Err(millis) = self.quota.event(caller.user) {
             return self.refusal(&Problem::new(Code::RateLimited, "Too many events").retry_after(millis));

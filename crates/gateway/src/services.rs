@@ -3,6 +3,7 @@
 
 pub mod accepted;
 mod backlog;
+mod batches;
 pub mod chats;
 mod lanes;
 pub mod messages;
@@ -83,7 +84,7 @@ pub struct Measures {
 /// All use cases of a node.
 pub struct Services {
     /// Sending, reading and marking messages.
-    pub messages: messages::Messages,
+    pub messages: Arc<messages::Messages>,
     /// Creating, listing and marking notifications.
     pub notifications: notifications::Notifications,
     /// Chat lists and counts.
@@ -121,13 +122,14 @@ impl Services {
             accepted: accepted.clone(),
         };
         Self {
-            messages: messages::Messages::new(
+            messages: Arc::new(messages::Messages::new(
                 store.clone(),
                 backplane.clone(),
                 clock.clone(),
                 gaps.clone(),
+                tasks.clone(),
                 measures.clone(),
-            ),
+            )),
             notifications: notifications::Notifications::new(
                 store.clone(),
                 backplane.clone(),

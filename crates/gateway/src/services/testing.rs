@@ -34,6 +34,7 @@ use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
+pub(crate) use self::flaky_store::UNSTORABLE;
 use self::{flaky_backplane::FlakyBackplane, flaky_store::FlakyStore};
 use super::{Services, messages::SendRequest, presence::Scope};
 use crate::{clock::Clock, gaps::Gaps, telemetry::Metrics};

@@ -84,22 +84,25 @@ pub(super) struct Local {
 }
 
 impl Messages {
-    /// Publishes a stored message and its notification, and notes that it did.
-    pub(super) async fn announce(&self, appended: &Appended) {
+    /// Publishes a stored message and its notification, and notes that it did. Answers whether it did; what only this node's
+    /// sockets have counts.
+    pub(super) async fn announce(&self, appended: &Appended) -> bool {
         let message = &appended.message;
         let chat = message.pair();
-        match self.publish_in_turn(&chat, appended).await {
+        let published = self.publish_in_turn(&chat, appended).await;
+        match &published {
             Ok(Placement::Local) => self.keep_local(chat, message.seq),
             Ok(_) => self.mark_announced(message).await,
             Err(error) => tracing::warn!(message = %message.id, %error, "message stored but not announced"),
         }
+        published.is_ok()
     }
 
     /// Announces the messages that only this node's sockets have, one chat's in order, where the other nodes are in reach.
     pub(in crate::services) async fn announce_local(&self) {
         stream::iter(self.local.keys())
             .for_each_concurrent(CHATS_AT_ONCE, async |chat| {
-                let place = self.sends.join(&chat);
+                let place = self.announcements.join(&chat);
                 let _turn = place.turn().await;
                 let Some(local) = self.local.get(&chat) else {
                     return;

@@ -1,4 +1,4 @@
-use carillon_protocol::notification::Priority;
+use carillon_protocol::notification::{NotificationKind, Priority};
 use futures_util::future::join_all;
 
 use super::*;

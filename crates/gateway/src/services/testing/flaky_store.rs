@@ -1,4 +1,4 @@
-//! A store that can be taken down, answer nonsense, and take its time over contacts.
+//! A store that can be taken down, answer nonsense, refuse single messages, and take its time over appends and contacts.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -21,8 +21,12 @@ pub(crate) struct FlakyStore {
     inner: SqliteStore,
     down: AtomicBool,
     contacts: Mutex<()>,
+    appends: Mutex<()>,
     corrupt: AtomicBool,
 }
+
+/// The text of a message that cannot be stored.
+pub(crate) const UNSTORABLE: &str = "unstorable";
 
 impl FlakyStore {
     pub(super) fn new(inner: SqliteStore) -> Self {
@@ -30,6 +34,7 @@ impl FlakyStore {
             inner,
             down: AtomicBool::new(false),
             contacts: Mutex::default(),
+            appends: Mutex::default(),
             corrupt: AtomicBool::new(false),
         }
     }
@@ -37,6 +42,11 @@ impl FlakyStore {
     /// Nobody is told of contacts as long as this is kept.
     pub(crate) async fn hold_contacts(&self) -> MutexGuard<'_, ()> {
         self.contacts.lock().await
+    }
+
+    /// Nothing is appended as long as this is kept.
+    pub(crate) async fn hold_appends(&self) -> MutexGuard<'_, ()> {
+        self.appends.lock().await
     }
 
     pub(crate) fn set_down(&self, down: bool) {
@@ -65,6 +75,12 @@ impl FlakyStore {
 #[async_trait]
 impl Messages for FlakyStore {
     async fn append_message(&self, message: NewMessage) -> Result<Appended> {
+        drop(self.appends.lock().await);
+        if message.text == UNSTORABLE {
+            return Err(StoreError::Corrupt {
+                reason: "made so".to_owned(),
+            });
+        }
         self.up()?.append_message(message).await
     }
 
