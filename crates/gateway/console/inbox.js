@@ -4,6 +4,8 @@ import { Observable } from "./observable.js";
 
 /** As many as the node tells of. */
 const MOST_ENTRIES = 1_000;
+/** How often list and counts are asked for until they are of one moment. */
+const MOST_TRIES = 10;
 
 /** A notification as the views show it, live or from the inbox. */
 function entryOf(given) {
@@ -42,12 +44,13 @@ export class Inbox extends Observable {
   }
 
   /** Asks the node for all of it. */
-  async load() {
+  async load(tries = MOST_TRIES) {
     const version = this.#version;
     try {
       const [notifications, stats] = await Promise.all([this.#api.notifications(), this.#api.statistics()]);
-      // What changed meanwhile may be in neither, one or both.
-      if (version !== this.#version) return this.load();
+      // What changed meanwhile may be in neither, one or both; its event may have come already, or be still to come.
+      const isTorn = notifications.length < MOST_ENTRIES && notifications.length !== stats.unreadCount;
+      if (version !== this.#version || (isTorn && tries > 1)) return this.load(tries - 1);
       this.#entries = new Map(notifications.map(entryOf).map((entry) => [entry.id, entry]));
       this.statistics = { total: stats.totalNotifications, unread: stats.unreadCount, chats: stats.activeChatboxes };
       this.state = "loaded";

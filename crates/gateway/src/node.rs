@@ -154,7 +154,7 @@ impl Node {
         let clients = listeners.serve_clients(settings, &frame.capacity, parts)?;
         let clients = servers::spawn(clients, &frame.tasks);
         if let Some(waiting) = waiting {
-            waiting.stop(true).await;
+            servers::relieve(&waiting).await;
         }
         let housekeeping = Housekeeping {
             services: Arc::clone(&services),

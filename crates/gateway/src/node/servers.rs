@@ -38,6 +38,8 @@ use crate::{
     telemetry::{Metrics, Runtimes},
 };
 
+/// How long a server that accepts no more takes to begin what it has accepted.
+const RELIEF: Duration = Duration::from_millis(100);
 /// How many connections may wait to be accepted; actix' own default.
 const BACKLOG: u32 = 2_048;
 /// How many connections the port of health and metrics takes, of the files that clients leave.
@@ -193,6 +195,14 @@ pub(super) fn spawn(server: Server, tasks: &TaskTracker) -> ServerHandle {
     let handle = server.handle();
     tasks.spawn(server);
     handle
+}
+
+/// Ends a server whose port another serves by now. A graceful stop drops what has been accepted and not been begun, so it is
+/// to accept no more before that.
+pub(super) async fn relieve(server: &ServerHandle) {
+    server.pause().await;
+    tokio::time::sleep(RELIEF).await;
+    server.stop(true).await;
 }
 
 async fn starting() -> Result<web::Bytes, ApiError> {
