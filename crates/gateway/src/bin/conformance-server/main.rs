@@ -43,6 +43,15 @@ struct Arguments {
     /// The port to listen on.
     #[arg(long, default_value_t = 3000)]
     port: u16,
+    /// Milliseconds between pings; the suites are written for the defaults.
+    #[arg(long, default_value_t = 300)]
+    ping_interval: u64,
+    /// Milliseconds that a pong is waited for.
+    #[arg(long, default_value_t = 200)]
+    ping_timeout: u64,
+    /// Milliseconds that a Socket.IO client has to join a namespace.
+    #[arg(long, default_value_t = 1_000)]
+    connect_timeout: u64,
     /// The Redis of a cluster to be in, for the event `call`; heartbeats are as by default then.
     #[arg(long)]
     redis: Option<String>,
@@ -53,7 +62,14 @@ struct Arguments {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
-    let Arguments { port, redis, sharded } = Arguments::parse();
+    let Arguments {
+        port,
+        ping_interval,
+        ping_timeout,
+        connect_timeout,
+        redis,
+        sharded,
+    } = Arguments::parse();
     let cluster = match redis {
         Some(url) => Some(Arc::new(Cluster::connect(url, sharded).await?)),
         None => None,
@@ -62,9 +78,9 @@ async fn main() -> anyhow::Result<()> {
         // While a call is worked off, its client's heartbeat waits.
         Some(_) => Config::default(),
         None => Config {
-            ping_interval: Duration::from_millis(300),
-            ping_timeout: Duration::from_millis(200),
-            connect_timeout: Some(Duration::from_secs(1)),
+            ping_interval: Duration::from_millis(ping_interval),
+            ping_timeout: Duration::from_millis(ping_timeout),
+            connect_timeout: Some(Duration::from_millis(connect_timeout)),
             ..Config::default()
         },
     };
