@@ -40,6 +40,16 @@ export function assertProblem(response, status, code, message) {
   assertHas(response.body, { code, message: message ?? /./ }, "body");
 }
 
+/**
+ * What `measure` takes, in milliseconds, is less than `ms`. A busy machine adds to it and never takes from it: the least of some
+ * is what it takes.
+ */
+export async function assertWithin(ms, measure) {
+  const all = [];
+  while (all.length < 5 && !(all.at(-1) < ms)) all.push(Math.round(await measure()));
+  assert.ok(all.at(-1) < ms, `${all.join(", ")} ms, not ${ms}`);
+}
+
 /** `1, 2, 3 …` without a hole. */
 export function assertConsecutive(numbers, first = 1) {
   assert.deepEqual(numbers, numbers.map((_, index) => first + index));

@@ -4,6 +4,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import puppeteer from "puppeteer-core";
+import { PATIENCE } from "./process.js";
 import { within } from "./wire.js";
 
 export const DESKTOP = { width: 1280, height: 800 };
@@ -63,7 +64,7 @@ export class Visitor {
     visitor.node = node;
     visitor.settings = [viewport, media];
     const page = (visitor.page = await context.newPage());
-    page.setDefaultTimeout(10_000);
+    page.setDefaultTimeout(PATIENCE);
     await page.setViewport(viewport);
     const features = Object.entries(media).map(([name, value]) => ({ name, value }));
     await page.emulateMediaFeatures(features);
@@ -178,7 +179,6 @@ export class Visitor {
         mark,
       ),
       `the message "${text.slice(0, 40)}"${mark ? ` marked as ${mark}` : ""}`,
-      10_000,
     );
   }
 

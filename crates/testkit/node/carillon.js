@@ -23,7 +23,7 @@ export const chatOf = (...users) => users.sort().join("_");
 /** Runs the binary to its end: `{ code, signal, output }`. */
 export async function run(args, env = {}) {
   const command = new ServerProcess(binary("carillon", "CARILLON_BIN"), args, { PATH: process.env.PATH, ...env });
-  const end = await within(command.exited, `the end of carillon ${args.join(" ")}`, 20_000);
+  const end = await within(command.exited, `the end of carillon ${args.join(" ")}`);
   return { ...end, output: command.output };
 }
 
@@ -114,7 +114,6 @@ export class Gateway {
     const response = await within(
       fetch(this.url + path, { method, headers: all, body: json === undefined ? body : JSON.stringify(json) }),
       `${method} ${path}`,
-      15_000,
     );
     const text = await response.text();
     assertDescribed(method, path, { status: response.status, headers: response.headers, text });
@@ -138,7 +137,7 @@ export class Gateway {
       });
       call.on("error", reject).end(body);
     });
-    const { status, headers: received, text } = await within(answer, `${method} ${path}`, 15_000);
+    const { status, headers: received, text } = await within(answer, `${method} ${path}`);
     assertDescribed(method, path, { status, headers: new Headers(received), text });
     return { status, headers: received, text };
   }

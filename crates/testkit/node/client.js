@@ -2,6 +2,7 @@
 
 import { io } from "socket.io-client";
 import msgpack from "socket.io-msgpack-parser";
+import { PATIENCE } from "./process.js";
 import { within } from "./wire.js";
 
 /** Every way in which the official client can be connected. */
@@ -53,7 +54,7 @@ export class Client {
   }
 
   /** The payload of the next event of this name (and match) that was not read yet. */
-  async next(event, { match = () => true, ms = 5_000 } = {}) {
+  async next(event, { match = () => true, ms = PATIENCE } = {}) {
     const found = await this.#take(`the event ${event}`, ms, (entry) => entry.event === event && match(entry.payload));
     return found.payload;
   }
@@ -96,7 +97,7 @@ export class Client {
   /** What the node makes of the handshake: the entry of `connect` or of `connect_error`. */
   #answer() {
     this.socket.connect();
-    return this.#take("an answer to the handshake", 5_000, ({ event }) => event === "connect" || event === "connect_error");
+    return this.#take("an answer to the handshake", PATIENCE, ({ event }) => event === "connect" || event === "connect_error");
   }
 
   async connect() {
@@ -124,7 +125,7 @@ export class Client {
 
   /** Emits with an acknowledgement and returns it. */
   ask(event, ...args) {
-    return this.socket.timeout(20_000).emitWithAck(event, ...args);
+    return this.socket.timeout(PATIENCE).emitWithAck(event, ...args);
   }
 
   /** All that the nodes had for this client before now has arrived afterwards: what one node sends comes in order. */

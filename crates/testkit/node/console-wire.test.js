@@ -47,7 +47,7 @@ function wireOf(user, { port = node.port, token = node.token(user), ...options }
   });
   wires.push(wire);
   wire.connect();
-  return { wire, events, phases, is: (what) => eventually(() => what(wire.status), { what: String(what), within: 10_000 }) };
+  return { wire, events, phases, is: (what) => eventually(() => what(wire.status), { what: String(what) }) };
 }
 
 const texts = (events) => events.filter(({ name }) => name === "receiveMessage").map(({ payload }) => payload.message);

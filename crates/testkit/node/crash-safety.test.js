@@ -109,7 +109,7 @@ describe("SIGKILL in the middle of a burst", () => {
         await within(new Promise((resolve) => {
           if (left === 0) resolve();
           writers.forEach((writer, index) => writer.burst(clients[index], BURST, () => (left -= 1) === 0 && resolve()));
-        }), "the acknowledgements before the kill", 20_000);
+        }), "the acknowledgements before the kill");
         node.process.signal("SIGKILL");
         assert.deepEqual(await node.process.exited, { code: null, signal: "SIGKILL" });
         await node.stop();
@@ -122,7 +122,7 @@ describe("SIGKILL in the middle of a burst", () => {
         for (const writer of writers) {
           const client = await node.connect(writer.user);
           writer.burst(client, 1, () => {});
-          await eventually(() => (writer.settle(), writer.isClear), { within: 20_000, what: "the last confirmation" });
+          await eventually(() => (writer.settle(), writer.isClear), { what: "the last confirmation" });
         }
         for (const [one, two] of chats) {
           const messages = await history(node, one, two);
@@ -179,7 +179,7 @@ async function assertRefusesAndRecovers(node, { fail, mend }) {
   const again = await eventually(async () => {
     const answer = await alice.send("bob", "refused", { clientMessageId: "refused" });
     return answer.error === undefined && answer;
-  }, { within: 10_000, every: 50, what: "the recovery" });
+  }, { every: 50, what: "the recovery" });
   assert.equal(again.seq, 2 + stored);
   assert.equal((await notify(node)).status, 201);
   const messages = await history(node, "alice", "bob");
@@ -191,7 +191,7 @@ async function assertRefusesAndRecovers(node, { fail, mend }) {
 async function lock(dataDir) {
   const child = spawn(binary("examples/lock_database", "CARILLON_LOCK_DATABASE"), [join(dataDir, DATABASE)], { stdio: ["pipe", "pipe", "inherit"] });
   const ended = once(child, "exit");
-  const [said] = await within(once(child.stdout, "data"), "the lock", 15_000);
+  const [said] = await within(once(child.stdout, "data"), "the lock");
   assert.equal(said.toString(), "locked\n");
   return async () => {
     child.stdin.end();

@@ -14,7 +14,7 @@ const MEGABYTE = 1_000_000;
 /** What the node may hold more than at its start, whatever comes; 2,000 connections and what the allocator keeps included. */
 const MAX_GROWTH_BYTES = 150 * MEGABYTE;
 /** How long others may wait for an answer meanwhile; a machine that is busy with other tests included. */
-const MAX_WAIT_MS = 5_000;
+const MAX_WAIT_MS = 20_000;
 
 let node;
 let bystander;
@@ -97,7 +97,7 @@ describe("connections that stop halfway", { concurrency: true }, () => {
     }, 250);
     try {
       for (const stage of ["half a head", "half a later head", "half a WebSocket frame", "nothing"]) {
-        await eventually(() => opened[stage].every(({ isClosed }) => isClosed), { within: 30_000, every: 200, what: `the end of ${stage}` });
+        await eventually(() => opened[stage].every(({ isClosed }) => isClosed), { every: 200, what: `the end of ${stage}` });
         await others();
       }
       for (const { statuses } of opened["half a head"]) assert.deepEqual(statuses, [408]);
@@ -118,7 +118,7 @@ describe("connections that stop halfway", { concurrency: true }, () => {
         return response.status;
       })));
       return statuses.every((status) => status === 400);
-    }, { within: 20_000, every: 500, what: "the end of the sessions" });
+    }, { every: 500, what: "the end of the sessions" });
   });
 
   test("a poll whose client goes away holds nothing", async () => {
@@ -180,7 +180,7 @@ describe("frames", () => {
     tcp.write(frame("still there", { opcode: 9 }));
     tcp.write(message.subarray(middle));
     await others();
-    await tcp.until(({ text }) => text.includes("still there") && text.includes("431["), "the answer", 20_000);
+    await tcp.until(({ text }) => text.includes("still there") && text.includes("431["), "the answer");
     tcp.destroy();
   });
 
@@ -191,7 +191,7 @@ describe("frames", () => {
     tcp.write(Buffer.concat(Array(100_000).fill(empty)));
     tcp.write(frame("]", { opcode: 0 }));
     await others();
-    await tcp.until(({ text }) => text.includes("431["), "the answer", 20_000);
+    await tcp.until(({ text }) => text.includes("431["), "the answer");
     tcp.destroy();
   });
 

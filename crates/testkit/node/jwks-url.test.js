@@ -9,6 +9,7 @@ import { after, before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { run, SECRET, startNode } from "./carillon.js";
 import { eventually, freePort } from "./process.js";
+import { request, Tcp } from "./tcp.js";
 import { keyPair } from "./token.js";
 
 const FAILED = "Authentication failed";
@@ -58,7 +59,7 @@ describe("a key set at an address", () => {
       assert.equal(states.keys, "waiting");
 
       issuer.publish(first);
-      await eventually(async () => (await fetch(`${own.url}/readyz`)).status === 200, { within: 10_000 });
+      await eventually(async () => (await fetch(`${own.url}/readyz`)).status === 200, { what: "a node that is ready" });
       await own.connect("alice", { auth: { token: first.sign("alice") } });
       assert.equal((await own.refusal({ token: keyPair("first").sign("alice") })).message, FAILED);
 
@@ -71,6 +72,26 @@ describe("a key set at an address", () => {
       const flood = Array.from({ length: 50 }, (_, n) => own.refusal({ token: keyPair(`made-up-${n}`).sign("eve") }));
       for (const { message } of await Promise.all(flood)) assert.equal(message, FAILED);
       assert.equal(issuer.asked.length, before + 1);
+    } finally {
+      await own.stop();
+    }
+  });
+
+  test("whoever comes while it gets ready is answered", async () => {
+    issuer.answer = { status: 503, body: "later" };
+    const own = await start({ readiness: 503 });
+    try {
+      issuer.publish(keyPair("only"));
+      let isReady = false;
+      const asking = Array.from({ length: 32 }, async () => {
+        while (!isReady) {
+          const tcp = await Tcp.open(own.port, request("GET", "/readyz", { host: `127.0.0.1:${own.port}`, connection: "close" }));
+          await tcp.end();
+          assert.equal(tcp.statuses.length, 1, `closed after ${JSON.stringify(tcp.text)}`);
+          isReady ||= tcp.statuses[0] === 200;
+        }
+      });
+      await Promise.all(asking);
     } finally {
       await own.stop();
     }

@@ -87,7 +87,7 @@ describe("SIGTERM", () => {
         }
       })();
       for (const client of [websocket, polling]) {
-        assert.notEqual(await client.next("disconnect", { ms: 20_000 }), "io server disconnect");
+        assert.notEqual(await client.next("disconnect"), "io server disconnect");
       }
       const frames = await raw.until((frame) => frame === undefined);
       assert.ok(!frames.some((frame) => frame?.startsWith("41")), "a DISCONNECT packet was sent");
@@ -100,8 +100,8 @@ describe("SIGTERM", () => {
       const old = node;
       node = next;
       try {
-        await websocket.next("connect", { ms: 10_000 });
-        await polling.next("connect", { ms: 10_000 });
+        await websocket.next("connect");
+        await polling.next("connect");
       } finally {
         await old.stop();
       }
@@ -127,10 +127,8 @@ describe("SIGTERM", () => {
   });
 
   test("an idle node ends at once", async () => {
-    const node = await startNode();
-    const since = performance.now();
+    const node = await startNode({ env: { CARILLON_DRAIN_WINDOW: "10m", CARILLON_DRAIN_TIMEOUT: "10m" } });
     assert.deepEqual(await node.stop(), { code: 0, signal: null });
-    assert.ok(performance.now() - since < 5_000);
   });
 });
 

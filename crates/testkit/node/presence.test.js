@@ -2,23 +2,23 @@
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { assertHas, ISO } from "./assertions.js";
+import { assertHas, assertWithin, ISO } from "./assertions.js";
 import { someone } from "./carillon.js";
 import { eventually } from "./process.js";
-import { frame, openWebSocket } from "./tcp.js";
 import { describeOneNode, start } from "./topology.js";
+import { frame, heldPoll, openWebSocket } from "./tcp.js";
 import { Frames, Polling } from "./wire.js";
 
 let node;
 let watcher;
 
 before(async () => {
-  node = await start({ env: { SOCKET_PING_INTERVAL: "400", SOCKET_PING_TIMEOUT: "300" } });
+  node = await start({ env: { SOCKET_PING_INTERVAL: "500", SOCKET_PING_TIMEOUT: "5000" } });
   watcher = await node.connect("watcher");
 });
 after(() => node?.stop());
 
-const about = (user) => ({ match: ({ userId }) => userId === user, ms: 3_000 });
+const about = (user) => ({ match: ({ userId }) => userId === user });
 const listed = async (client, user) => (await client.ask("getOnlineUsers")).find(({ userId }) => userId === user);
 const told = (client, user) =>
   client.all("userStatusChange").filter(({ userId }) => userId === user).map(({ status }) => status);
@@ -32,15 +32,18 @@ async function offlineAfter(user) {
 
 describe("online", () => {
   test("a first connection is announced to everyone else, within a second", async () => {
-    const user = someone();
-    const since = performance.now();
-    const client = await node.connect(user);
-    const news = await watcher.next("userStatusChange", about(user));
-    assertHas(news, { userId: user, status: "online", timestamp: ISO });
-    assert.ok(performance.now() - since < 1_000);
-    await client.fence();
-    assert.deepEqual(told(client, user), []);
-    client.close();
+    await assertWithin(1_000, async () => {
+      const user = someone();
+      const since = performance.now();
+      const client = await node.connect(user);
+      const news = await watcher.next("userStatusChange", about(user));
+      const took = performance.now() - since;
+      assertHas(news, { userId: user, status: "online", timestamp: ISO });
+      await client.fence();
+      assert.deepEqual(told(client, user), []);
+      client.close();
+      return took;
+    });
   });
 
   test("a second device is not", async () => {
@@ -60,9 +63,9 @@ describe("online", () => {
     await eventually(() => new Date().toISOString() > first.lastSeen);
     await node.connectAll(user);
     const isNewer = (entry) => entry.lastSeen > first.lastSeen && entry;
-    const second = await eventually(async () => isNewer(await listed(watcher, user)), { within: 1_000, what: "a later time" });
+    const second = await eventually(async () => isNewer(await listed(watcher, user)), { what: "a later time" });
     assertHas(first, { userId: user, lastSeen: ISO });
-    assert.ok(Math.abs(Date.now() - Date.parse(second.lastSeen)) < 5_000);
+    assert.ok(Math.abs(Date.now() - Date.parse(second.lastSeen)) < 60_000);
   });
 
   test("each user is listed once", async () => {
@@ -77,57 +80,59 @@ describe("online", () => {
 describe("offline, within a second however the connection ended", () => {
   for (const transports of [["polling"], ["websocket"]]) {
     test(`by disconnect() over ${transports}`, async () => {
-      const user = someone();
-      const client = await node.connect(user, { transports });
-      await watcher.next("userStatusChange", about(user));
-      client.close();
-      assert.ok((await offlineAfter(user)) < 1_000);
-      assert.equal(await listed(watcher, user), undefined);
+      await assertWithin(1_000, async () => {
+        const user = someone();
+        const client = await node.connect(user, { transports });
+        await watcher.next("userStatusChange", about(user));
+        client.close();
+        const took = await offlineAfter(user);
+        assert.equal(await listed(watcher, user), undefined);
+        return took;
+      });
     });
 
     test(`by a closed transport over ${transports}`, async () => {
-      const user = someone();
-      const client = await node.connect(user, { transports });
-      await watcher.next("userStatusChange", about(user));
-      await client.drop();
-      assert.ok((await offlineAfter(user)) < 1_000);
+      await assertWithin(1_000, async () => {
+        const user = someone();
+        const client = await node.connect(user, { transports });
+        await watcher.next("userStatusChange", about(user));
+        await client.drop();
+        return offlineAfter(user);
+      });
     });
   }
 
   test("by a connection cut without a word", async () => {
-    const user = someone();
-    const frames = await Frames.open(node.endpoint);
-    frames.send(`40${JSON.stringify({ token: node.token(user) })}`);
-    await watcher.next("userStatusChange", about(user));
-    frames.terminate();
-    assert.ok((await offlineAfter(user)) < 1_000);
+    await assertWithin(1_000, async () => {
+      const user = someone();
+      const frames = await Frames.open(node.endpoint);
+      frames.send(`40${JSON.stringify({ token: node.token(user) })}`);
+      await watcher.next("userStatusChange", about(user));
+      frames.terminate();
+      return offlineAfter(user);
+    });
   });
 
   test("by a poll that its client gave up", async () => {
-    const user = someone();
-    const session = await Polling.open(node.endpoint);
-    await session.post(`40${JSON.stringify({ token: node.token(user) })}`);
-    await session.packets();
-    await watcher.next("userStatusChange", about(user));
-    let isGivenUp = false;
-    while (!isGivenUp) {
-      const abort = new AbortController();
-      const held = session.request("GET", { signal: abort.signal }).then(() => false, () => true);
-      await new Promise((resolve) => setTimeout(resolve, 50));
-      abort.abort();
-      isGivenUp = await held;
-      // It was answered before: with a ping.
-      if (!isGivenUp) await session.post("3");
-    }
-    assert.ok((await offlineAfter(user)) < 1_000);
+    await assertWithin(1_000, async () => {
+      const user = someone();
+      const session = await Polling.open(node.endpoint);
+      await session.post(`40${JSON.stringify({ token: node.token(user) })}`);
+      await session.packets();
+      await watcher.next("userStatusChange", about(user));
+      (await heldPoll(session)).destroy();
+      return offlineAfter(user);
+    });
   });
 
   test("by silence, once the heartbeat has noticed", async () => {
-    const user = someone();
-    const frames = await Frames.open(node.endpoint);
-    frames.send(`40${JSON.stringify({ token: node.token(user) })}`);
-    await watcher.next("userStatusChange", about(user));
-    assert.ok((await offlineAfter(user)) < 400 + 300 + 1_000);
+    await assertWithin(500 + 5_000 + 1_000, async () => {
+      const user = someone();
+      const frames = await Frames.open(node.endpoint);
+      frames.send(`40${JSON.stringify({ token: node.token(user) })}`);
+      await watcher.next("userStatusChange", about(user));
+      return offlineAfter(user);
+    });
   });
 
   test("not before the last device has gone", async () => {
@@ -167,7 +172,7 @@ describe("coming back", () => {
     const client = await node.connect(user);
     await eventually(async () => (await listed(watcher, user)) !== undefined);
     client.close();
-    await eventually(async () => (await listed(watcher, user)) === undefined, { within: 1_000 });
+    await eventually(async () => (await listed(watcher, user)) === undefined);
     const marker = someone("marker");
     await node.connectAll(marker);
     await watcher.next("userStatusChange", about(marker));

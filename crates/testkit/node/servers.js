@@ -65,7 +65,7 @@ export class RedisServer {
     const replica = await RedisServer.start();
     await replica.command("REPLICAOF", "127.0.0.1", String(this.port));
     const isInSync = async () => (await replica.command("INFO", "replication")).includes("master_link_status:up");
-    await eventually(isInSync, { within: 15_000, every: 100, what: "a replica in sync" });
+    await eventually(isInSync, { every: 100, what: "a replica in sync" });
     return replica;
   }
 

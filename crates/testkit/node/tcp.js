@@ -3,6 +3,7 @@
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { connect } from "node:net";
+import { PATIENCE } from "./process.js";
 import { within } from "./wire.js";
 
 /** A connection that reads whatever comes. */
@@ -28,7 +29,7 @@ export class Tcp {
 
   static async open(port, data) {
     const tcp = new Tcp(port);
-    await within(once(tcp.socket, "connect"), "a connection", 10_000);
+    await within(once(tcp.socket, "connect"), "a connection");
     if (data !== undefined) tcp.write(data);
     return tcp;
   }
@@ -52,7 +53,7 @@ export class Tcp {
   }
 
   /** Waits until `match` is true of this connection. Its end before that is an error. */
-  async until(match, what = "an answer", ms = 5_000) {
+  async until(match, what = "an answer", ms = PATIENCE) {
     const deadline = performance.now() + ms;
     while (!match(this)) {
       if (this.isClosed) throw new Error(`closed before ${what}: ${this.text.slice(0, 300)}`);
@@ -64,8 +65,8 @@ export class Tcp {
   }
 
   /** Waits for the end, and tells what came until then. */
-  async end(ms = 5_000) {
-    await within(this.closed, `the end of a connection that has got ${JSON.stringify(this.text.slice(0, 300))}`, ms);
+  async end() {
+    await within(this.closed, `the end of a connection that has got ${JSON.stringify(this.text.slice(0, 300))}`);
     return this.text;
   }
 
@@ -78,6 +79,17 @@ export class Tcp {
 export function request(method, target, headers = {}, body = "") {
   const lines = Object.entries(headers).flatMap(([name, values]) => [values].flat().map((value) => `${name}: ${value}\r\n`));
   return `${method} ${target} HTTP/1.1\r\n${lines.join("")}\r\n${body}`;
+}
+
+/** The connection of a poll that has arrived: it is in the same bytes as a POST that is answered before it. */
+export async function heldPoll(session) {
+  const { pathname, search, host, port } = new URL(session.url());
+  const head = { host, "content-type": "text/plain;charset=UTF-8" };
+  const target = `${pathname}${search}`;
+  const tcp = await Tcp.open(Number(port), request("POST", target, { ...head, "content-length": 1 }, "6") + request("GET", target, { host }));
+  await tcp.until(({ statuses }) => statuses.length > 0, "the answer to the POST");
+  if (tcp.statuses[0] !== 200) throw new Error(`a POST was answered ${tcp.text}`);
+  return tcp;
 }
 
 /** The head of a WebSocket handshake. */

@@ -2,12 +2,13 @@
 
 import { once } from "node:events";
 import { WebSocket } from "ws";
+import { PATIENCE } from "./process.js";
 
 /** Joins the packets of a polling payload. */
 export const SEPARATOR = "\x1e";
 
 /** Fails instead of waiting for ever. */
-export function within(promise, what, ms = 5_000) {
+export function within(promise, what, ms = PATIENCE) {
   let timer;
   const late = new Promise((_, reject) => {
     timer = setTimeout(() => reject(new Error(`${what} did not come within ${Math.round(ms)} ms`)), ms);
@@ -45,7 +46,7 @@ export class Polling {
   }
 
   request(method, { body, headers, signal } = {}) {
-    return within(fetch(this.url(), { method, body, headers, signal }), `${method} ${this.endpoint}`, 10_000);
+    return within(fetch(this.url(), { method, body, headers, signal }), `${method} ${this.endpoint}`);
   }
 
   /** One poll: `{ status, text }`. */

@@ -26,13 +26,13 @@ afterEach(async () => {
 });
 
 const isUp = (up, index = 0) =>
-  eventually(async () => (await nodes[index].metric("carillon_backplane_up")) === (up ? 1 : 0), { within: 10_000, what: `a link that is up: ${up}` });
+  eventually(async () => (await nodes[index].metric("carillon_backplane_up")) === (up ? 1 : 0), { what: `a link that is up: ${up}` });
 const cutOff = async () => {
   await way.cut();
   await isUp(false);
 };
 const hasCaughtUp = () =>
-  eventually(async () => (await nodes[0].metric("carillon_catching_up")) === 0, { within: 10_000, what: "a node that has caught up" });
+  eventually(async () => (await nodes[0].metric("carillon_catching_up")) === 0, { what: "a node that has caught up" });
 const comeBack = async () => {
   await way.mend();
   await isUp(true);
@@ -54,7 +54,7 @@ const textsOf = (client, event = "receiveMessage") => client.all(event).map(({ m
 /** Each of these clients gets exactly these messages, in order, `seq` without a hole, and waits for no further one to come. */
 async function assertGiven(clients, texts) {
   for (const client of clients) {
-    await eventually(() => textsOf(client).length >= texts.length, { within: 10_000, what: `${texts.length} messages, not ${textsOf(client)}` });
+    await eventually(() => textsOf(client).length >= texts.length, { what: `${texts.length} messages, not ${textsOf(client)}` });
     await client.fence();
     assert.deepEqual(textsOf(client), texts);
     assertConsecutive(client.all("receiveMessage").map(({ seq }) => seq));
@@ -211,7 +211,7 @@ describe("a database that is away when the node is back", () => {
 
     await cluster.wayToDatabase.mend();
     await assertGiven([alice, far], ["before it", "missed"]);
-    await eventually(async () => (await alice.send(users[1], "after it")).seq === 3, { within: 10_000, what: "a database that is back" });
+    await eventually(async () => (await alice.send(users[1], "after it")).seq === 3, { what: "a database that is back" });
     await assertGiven([alice, far], ["before it", "missed", "after it"]);
     // Nothing is missing any more, and whoever comes to that node now is recovered there.
     await hasCaughtUp();
@@ -236,7 +236,7 @@ describe("notifications over REST", () => {
     await alice.send(users[1], "end");
     for (const bob of bobs) {
       const texts = ["before it", "one", "two", "elsewhere", "end"];
-      await eventually(() => bob.all("notification").length >= texts.length, { within: 10_000, what: `notifications, not ${textsOf(bob, "notification")}` });
+      await eventually(() => bob.all("notification").length >= texts.length, { what: `notifications, not ${textsOf(bob, "notification")}` });
       await bob.fence();
       assert.deepEqual(textsOf(bob, "notification").sort(), texts.sort());
     }

@@ -30,7 +30,7 @@ const history = async (node, user, chatboxId) => {
   }
   return messages;
 };
-const heard = (client, count) => eventually(() => client.all("receiveMessage").length >= count, { within: 20_000, what: `${count} messages` });
+const heard = (client, count) => eventually(() => client.all("receiveMessage").length >= count, { what: `${count} messages` });
 
 describe("order", () => {
   test("writers on every node, readers on every node: one order, without a hole", async () => {
@@ -233,13 +233,13 @@ describe("rooms", () => {
     };
     const since = performance.now();
     const before_ = await Promise.all(nodes.map(received));
-    await Promise.all(Array.from({ length: 300 }, (_, i) => writer.send(users[1], `${i}`)));
-    await heard(reader, 300);
+    await Promise.all(Array.from({ length: 100 }, (_, i) => writer.send(users[1], `${i}`)));
+    await heard(reader, 100);
     const after_ = await Promise.all(nodes.map(received));
     const seconds = (performance.now() - since) / 1_000;
 
     const [, ofReader, ofBystander] = after_.map((count, index) => count - before_[index]);
-    assert.ok(ofReader >= 600, `${ofReader} messages and notifications came to the reader's node`);
+    assert.ok(ofReader >= 200, `${ofReader} messages and notifications came to the reader's node`);
     // What is left is its own probe, twice a second, and the little that nodes have for each other.
     assert.ok(ofBystander <= 5 + 4 * seconds, `${ofBystander} in ${seconds} s came to a node without members`);
   });

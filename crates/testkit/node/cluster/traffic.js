@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { assertConsecutive } from "../assertions.js";
 import { chatOf, someone } from "../carillon.js";
-import { eventually } from "../process.js";
+import { eventually, PATIENCE } from "../process.js";
 
 const RECONNECTING = { reconnection: true, reconnectionDelay: 50, reconnectionDelayMax: 200, randomizationFactor: 0.5 };
 
@@ -22,8 +22,9 @@ class Sender {
   async send() {
     const clientMessageId = `${this.client.user}:${this.confirmed.length}`;
     const message = { receiverId: this.receiver, message: clientMessageId, senderName: "S", receiverName: "R", clientMessageId };
-    for (;;) {
-      const answer = await this.client.socket.timeout(2_000).emitWithAck("sendMessage", message).catch(() => undefined);
+    // Twice as long each time: resends are no help to a machine that is busy.
+    for (let patience = 2_000; ; patience *= 2) {
+      const answer = await this.client.socket.timeout(patience).emitWithAck("sendMessage", message).catch(() => undefined);
       if (answer?.messageId) {
         this.confirmed.push({ clientMessageId, ...answer });
         return;
@@ -97,7 +98,7 @@ class Reader {
 
   /** It is connected, has joined and has read what there was. */
   ready() {
-    return eventually(() => this.#client.socket.connected && !this.#waiting, { within: 20_000, what: "a reader that has caught up" });
+    return eventually(() => this.#client.socket.connected && !this.#waiting, { what: "a reader that has caught up" });
   }
 }
 
@@ -145,9 +146,9 @@ export class Traffic {
   }
 
   /** Resolves once so many more messages were confirmed. */
-  more(count, within = 60_000) {
+  more(count) {
     const goal = this.confirmed + count;
-    return eventually(() => this.confirmed >= goal, { within, what: `${count} more messages` });
+    return eventually(() => this.confirmed >= goal, { within: 3 * PATIENCE, what: `${count} more messages` });
   }
 
   /**
@@ -180,7 +181,6 @@ export class Traffic {
       assert.equal(stored.length, senders.reduce((sum, { confirmed }) => sum + confirmed.length, 0), "each stored once");
       for (const [index, reader] of readers.entries()) {
         await eventually(() => reader.last >= stored.length, {
-          within: 20_000,
           what: `${users[index]} having all ${stored.length} of ${chatboxId}, not ${reader.last}; holes ${JSON.stringify(reader.holes.slice(0, 5))}`,
         });
         assert.deepEqual(reader.messages.map(({ message }) => message), stored.map(({ message }) => message));
