@@ -37,6 +37,7 @@ export class Client {
   constructor(socket, settled = async () => {}) {
     this.socket = socket;
     this.#settled = settled;
+    this.isClosed = false;
     /** Every event so far: `{ event, payload, args }`. */
     this.received = [];
     socket.onAny((event, ...args) => {
@@ -162,6 +163,7 @@ export class Client {
 
   /** For good. */
   close() {
+    this.isClosed = true;
     this.socket.io.reconnection(false);
     this.socket.disconnect();
     this.engine?.close();

@@ -10,7 +10,7 @@ const RECONNECTING = { reconnection: true, reconnectionDelay: 50, reconnectionDe
 
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** Sends numbered messages, one after the other, each until it is confirmed. */
+/** Sends numbered messages, one after the other, each until it is confirmed or its client is closed. */
 class Sender {
   /** Every confirmation: `{ clientMessageId, messageId, seq, timestamp, chatboxId }`. */
   confirmed = [];
@@ -23,7 +23,7 @@ class Sender {
     const clientMessageId = `${this.client.user}:${this.confirmed.length}`;
     const message = { receiverId: this.receiver, message: clientMessageId, senderName: "S", receiverName: "R", clientMessageId };
     // Twice as long each time: resends are no help to a machine that is busy.
-    for (let patience = 2_000; ; patience *= 2) {
+    for (let patience = 2_000; !this.client.isClosed; patience *= 2) {
       const answer = await this.client.socket.timeout(patience).emitWithAck("sendMessage", message).catch(() => undefined);
       if (answer?.messageId) {
         this.confirmed.push({ clientMessageId, ...answer });
@@ -44,8 +44,11 @@ class Reader {
   #gateway;
   /** Messages that come while it catches up, and before. */
   #waiting = [];
-  /** What came live in this session. History may show a message before its live copy comes, but no copy comes twice. */
-  #live = new Set();
+  /**
+   * What came live in this session. History may show a message before its live copy comes, but no copy comes twice. Of
+   * each message, how it came.
+   */
+  #live = new Map();
 
   constructor(client, gateway, chatboxId) {
     this.#client = client;
@@ -53,8 +56,11 @@ class Reader {
     this.#chatboxId = chatboxId;
     client.socket.on("receiveMessage", (message) => {
       if (message.chatboxId !== chatboxId) return;
-      if (this.#live.has(message.seq)) this.doubles.push({ seq: message.seq, after: this.last });
-      this.#live.add(message.seq);
+      const { id, recovered } = client.socket;
+      const how = { id, recovered, isCatchingUp: this.#waiting !== undefined, at: new Date().toISOString(), sent: message.timestamp };
+      const before = this.#live.get(message.seq);
+      if (before) this.doubles.push({ seq: message.seq, after: this.last, before, how });
+      this.#live.set(message.seq, how);
       if (this.#waiting) this.#waiting.push(message);
       else this.#take(message);
     });
@@ -118,7 +124,7 @@ async function conversation(places, options) {
   return { users, chatboxId, senders: ends.map(({ sender }) => sender), readers: ends.map(({ reader }) => reader) };
 }
 
-/** Conversations that go on until they are told to stop. */
+/** Conversations that go on until they are told to stop, or their clients are closed: those of a test that failed. */
 export class Traffic {
   #running = true;
   #sending = [];
@@ -134,7 +140,7 @@ export class Traffic {
   }
 
   async #keepSending(sender) {
-    while (this.#running) {
+    while (this.#running && !sender.client.isClosed) {
       await sender.send();
       await pause(20);
     }
