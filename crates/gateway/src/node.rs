@@ -154,7 +154,7 @@ impl Node {
         let clients = listeners.serve_clients(settings, &frame.capacity, parts)?;
         let clients = servers::spawn(clients, &frame.tasks);
         if let Some(waiting) = waiting {
-            servers::relieve(&waiting).await;
+            servers::relieve(waiting, &frame.tasks, frame.stopping.clone()).await;
         }
         let housekeeping = Housekeeping {
             services: Arc::clone(&services),

@@ -4,6 +4,7 @@
 use std::{
     net::{IpAddr, SocketAddr, TcpListener},
     sync::Arc,
+    time::Duration,
 };
 
 use actix_web::{
@@ -16,7 +17,7 @@ use actix_web::{
 use anyhow::Context as _;
 use carillon_protocol::problem::Code;
 use tokio::net::TcpSocket;
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     capacity::Capacity,
@@ -38,8 +39,10 @@ use crate::{
     telemetry::{Metrics, Runtimes},
 };
 
-/// How long a server that accepts no more takes to begin what it has accepted.
-const RELIEF: Duration = Duration::from_millis(100);
+/// How long a server takes to accept no more.
+const PAUSING: Duration = Duration::from_millis(100);
+/// How long one that accepts no more has to answer what it has accepted.
+const RELIEF: Duration = Duration::from_secs(10);
 /// How many connections may wait to be accepted; actix' own default.
 const BACKLOG: u32 = 2_048;
 /// How many connections the port of health and metrics takes, of the files that clients leave.
@@ -197,12 +200,16 @@ pub(super) fn spawn(server: Server, tasks: &TaskTracker) -> ServerHandle {
     handle
 }
 
-/// Ends a server whose port another serves by now. A graceful stop drops what has been accepted and not been begun, so it is
-/// to accept no more before that.
-pub(super) async fn relieve(server: &ServerHandle) {
+/// Ends a server whose port another serves by now: it accepts no more when this returns. A graceful stop drops what has been
+/// accepted and not been begun, so that comes later, or when the node is `stopping`.
+pub(super) async fn relieve(server: ServerHandle, tasks: &TaskTracker, stopping: CancellationToken) {
     server.pause().await;
-    tokio::time::sleep(RELIEF).await;
-    server.stop(true).await;
+    // It is told, and says nothing of when it has done so.
+    tokio::time::sleep(PAUSING).await;
+    tasks.spawn(async move {
+        stopping.run_until_cancelled(tokio::time::sleep(RELIEF)).await;
+        server.stop(true).await;
+    });
 }
 
 async fn starting() -> Result<web::Bytes, ApiError> {
