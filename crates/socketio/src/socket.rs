@@ -5,7 +5,7 @@ mod event;
 mod moving;
 mod outlet;
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use bytestring::ByteString;
 use carillon_protocol::{
@@ -39,7 +39,7 @@ const NOWHERE: ByteString = ByteString::from_static("-");
 pub struct MissedEvent {
     /// The event.
     pub broadcast: Arc<Broadcast>,
-    /// Its place in the log.
+    /// Its place in the log: texts of one width, of which within an epoch the later is the greater.
     pub offset: ByteString,
     /// Whether its way is measured.
     pub tracked: Option<Tracked>,
@@ -104,6 +104,7 @@ impl<D> Socket<D> {
             data,
             outlet: Mutex::new(Outlet {
                 offset,
+                begun_at: None,
                 flow,
                 dismissed: None,
             }),
@@ -250,6 +251,9 @@ impl<D> Socket<D> {
     pub(crate) fn deliver(&self, event: &mut Encoded<'_>) -> Sent {
         let is_recoverable = self.is_recoverable();
         let mut outlet = self.outlet.lock();
+        if event.offset().is_some_and(|place| outlet.has_had(place)) {
+            return Sent::Queued;
+        }
         let Outlet { offset, flow, .. } = &mut *outlet;
         match flow {
             Flow::Corked(corked) => corked.hold_back(|| {
@@ -287,32 +291,26 @@ impl<D> Socket<D> {
         packets.push(self.encode_body(Body::Connect(self.confirmation())).into());
 
         let mut outlet = self.outlet.lock();
-        let known: HashSet<&ByteString> = missed.iter().map(|event| &event.offset).collect();
         let last = missed.last().map(|event| event.offset.clone());
         let last = last.or_else(|| outlet.offset.take());
-        self.open(&mut outlet, packets, last, &known)
+        self.open(&mut outlet, packets, last)
     }
 
-    /// Sends `packets`, then what was held back, but for what is `known`; from then on everything at once. `last` is the
-    /// place in the log that the client is at after `packets`.
-    fn open(
-        &self,
-        outlet: &mut Outlet,
-        mut packets: Vec<Outbound>,
-        mut last: Option<ByteString>,
-        known: &HashSet<&ByteString>,
-    ) -> bool {
+    /// Sends `packets`, then what was held back, from then on everything at once, but never what the log has up to `last`,
+    /// the place that the client is at after `packets`: this node may be behind the log.
+    fn open(&self, outlet: &mut Outlet, mut packets: Vec<Outbound>, mut last: Option<ByteString>) -> bool {
         let Flow::Corked(corked) = std::mem::replace(&mut outlet.flow, Flow::Shut) else {
             return true;
         };
         let Some(corked) = corked.events() else {
             return false;
         };
+        outlet.begun_at.clone_from(&last);
         for event in corked {
             match event {
                 Corked::Broadcast {
                     offset: Some(offset), ..
-                } if known.contains(&offset) => {}
+                } if outlet.has_had(&offset) => {}
                 Corked::Broadcast { packet, offset } => {
                     packets.push(packet);
                     last = offset.or(last);

@@ -1,8 +1,6 @@
 //! A socket that moves from one node to another with its session. For a while both nodes have it: up to the fence, one place
 //! in the order of broadcasts, its old node gives it everything, from there on the new one.
 
-use std::collections::HashSet;
-
 use super::{Cork, Flow, Position, Socket, SocketParts};
 
 impl<D> Socket<D> {
@@ -42,6 +40,6 @@ impl<D> Socket<D> {
     pub(crate) fn go_on(&self, position: Position) -> bool {
         let mut outlet = self.outlet.lock();
         self.acks.lock().go_on(position.next_ack);
-        self.open(&mut outlet, Vec::new(), position.offset, &HashSet::new())
+        self.open(&mut outlet, Vec::new(), position.offset)
     }
 }

@@ -13,9 +13,29 @@ const MAX_CORKED: usize = 1_000;
 pub(super) struct Outlet {
     /// The place in the log up to which the client has everything, once it has what is queued.
     pub(super) offset: Option<ByteString>,
+    /// The place at which it began here: what the log has up to there the client has had, whenever it comes to this node.
+    pub(super) begun_at: Option<ByteString>,
     pub(super) flow: Flow,
     /// The server has it leave its namespace.
     pub(super) dismissed: Option<Dismissal>,
+}
+
+impl Outlet {
+    /// Whether the client has had the event at `place` of the log.
+    pub(super) fn has_had(&self, place: &str) -> bool {
+        let begun_at = self.begun_at.as_ref();
+        begun_at.is_some_and(|begun_at| is_up_to(place, begun_at))
+    }
+}
+
+/// Whether `place` of the log is `end` or before it. Places are texts of one width; those of different epochs, which stand
+/// before the dot, do not compare.
+fn is_up_to(place: &str, end: &str) -> bool {
+    place <= end && epoch(place) == epoch(end)
+}
+
+fn epoch(place: &str) -> Option<&str> {
+    place.split_once('.').map(|(epoch, _)| epoch)
 }
 
 #[derive(Debug)]
@@ -72,5 +92,23 @@ impl Cork {
     /// What was held back; `None` where some of it was not.
     pub(super) fn events(self) -> Option<Vec<Corked>> {
         (self.0.len() < MAX_CORKED).then_some(self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_compare_within_their_epoch() {
+        let place = |epoch: &str, number: u64| format!("{epoch}.{number:016}");
+        for (number, up_to) in [(9, true), (10, true), (11, false), (100, false)] {
+            assert_eq!(
+                is_up_to(&place("k3Zp09aQ", number), &place("k3Zp09aQ", 10)),
+                up_to
+            );
+            assert!(!is_up_to(&place("a3Zp09aQ", number), &place("k3Zp09aQ", 10)));
+        }
+        assert!(!is_up_to("-", &place("k3Zp09aQ", 10)));
     }
 }

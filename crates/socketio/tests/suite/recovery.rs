@@ -93,6 +93,24 @@ async fn a_place_that_was_lost_is_told_until_an_event_has_one() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_the_node_hears_later_than_the_log_has_it_is_not_given_again() {
+    let app = App::quiet();
+    lost(&app).await;
+    let mut client = resuming(&app).await;
+    // The client has had it from the node that it was on.
+    deliver(&app, "known", "o3");
+    read(&app, Some(vec![missed("a", "o4"), missed("c", "o6")]));
+    assert_texts(&mut client, &["42[\"a\",\"o4\"]", "42[\"c\",\"o6\"]"]).await;
+    assert!(client.text().await.starts_with("40{"));
+
+    for (name, offset) in [("known", "o3"), ("a", "o4"), ("c", "o6"), ("d", "o7")] {
+        deliver(&app, name, offset);
+    }
+
+    assert_texts(&mut client, &["42[\"d\",\"o7\"]"]).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_comes_while_the_missed_is_read_is_neither_lost_nor_doubled() {
     let app = App::quiet();
     let old = lost(&app).await;
