@@ -75,7 +75,9 @@ impl Messages {
     /// Where this is dropped the message is not stored, or stored and announced.
     ///
     /// # Errors
-    /// `unavailable` or `internal` where the store fails, or where too many wait in this chat; nothing was stored then.
+    /// `unavailable` or `internal` where the store fails, or where too many wait in this chat: nothing was stored then.
+    /// `unavailable` also where the node ends meanwhile, and then it may have been: a resend under its
+    /// `client_message_id` tells.
     pub async fn send(self: &Arc<Self>, sender: &UserId, request: SendRequest) -> Result<Message> {
         let (accepted_at, bytes) = (Instant::now(), request.text.len());
         let sent = self.store_and_announce(sender, request, accepted_at).await;
