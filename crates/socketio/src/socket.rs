@@ -39,7 +39,7 @@ const NOWHERE: ByteString = ByteString::from_static("-");
 pub struct MissedEvent {
     /// The event.
     pub broadcast: Arc<Broadcast>,
-    /// Its place in the log: texts of one width, of which within an epoch the later is the greater.
+    /// Its place in the log: an epoch, a dot and a number that grows within it.
     pub offset: ByteString,
     /// Whether its way is measured.
     pub tracked: Option<Tracked>,

@@ -69,11 +69,11 @@ fn event(number: usize) -> Broadcast {
 fn frames_of(number: usize) -> Vec<Frame> {
     let offset = number + 1;
     if !number.is_multiple_of(3) {
-        return vec![Frame::Text(format!("42[\"b\",{number},\"o{offset:04}\"]").into())];
+        return vec![Frame::Text(format!("42[\"b\",{number},\"o{offset}\"]").into())];
     }
     let placeholder = "{\"_placeholder\":true,\"num\":0}";
     vec![
-        Frame::Text(format!("451-[\"b\",{number},{placeholder},\"o{offset:04}\"]").into()),
+        Frame::Text(format!("451-[\"b\",{number},{placeholder},\"o{offset}\"]").into()),
         Frame::Binary(vec![u8::try_from(number).unwrap()].into()),
     ]
 }

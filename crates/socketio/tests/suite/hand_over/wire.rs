@@ -65,7 +65,7 @@ impl Nodes {
     pub(crate) fn publish(&self, broadcast: Broadcast) {
         let mut count = self.count.lock();
         *count += 1;
-        let (broadcast, offset) = (Arc::new(broadcast), ByteString::from(format!("o{count:04}")));
+        let (broadcast, offset) = (Arc::new(broadcast), ByteString::from(format!("o{count}")));
         for order in &self.orders {
             let item = Item::Broadcast(Arc::clone(&broadcast), offset.clone());
             order.try_send(item).ok().unwrap();
