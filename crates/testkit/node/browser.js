@@ -30,6 +30,15 @@ export async function startBrowser() {
   return new Browser(browser, folder);
 }
 
+/** What comes of waiting, or an error that says what was waited for. */
+async function told(found, what) {
+  try {
+    return await found;
+  } catch (error) {
+    throw new Error(`waited for ${what}`, { cause: error });
+  }
+}
+
 class Browser {
   #browser;
   #folder;
@@ -104,7 +113,7 @@ export class Visitor {
     await this.page.type("#find-user", user);
     await this.page.keyboard.press("Enter");
     await this.visible("#chat");
-    await this.page.waitForFunction(() => document.querySelector("#log").ariaBusy === "false");
+    await this.until(() => document.querySelector("#log").ariaBusy === "false");
   }
 
   async write(text) {
@@ -118,22 +127,30 @@ export class Visitor {
     await (this.settings[0].hasTouch ? element.tap() : element.click());
   }
 
-  visible(selector) {
-    return this.page.waitForSelector(selector, { visible: true });
+  /** The element, once it is there and can be seen. */
+  async visible(selector) {
+    const found = this.until((selector) => {
+      const element = document.querySelector(selector);
+      return element?.checkVisibility({ visibilityProperty: true }) && element;
+    }, selector);
+    return (await told(found, `${selector} to be seen`)).asElement();
   }
 
   gone(selector) {
-    return this.page.waitForSelector(selector, { hidden: true });
+    const gone = this.until(
+      (selector) => !document.querySelector(selector)?.checkVisibility({ visibilityProperty: true }),
+      selector,
+    );
+    return told(gone, `${selector} to be gone`);
   }
 
   /** The text of an element, once it matches. */
   async text(selector, match) {
-    const found = this.page.waitForFunction(
+    const found = this.until(
       (selector, source, flags) => {
         const element = document.querySelector(selector);
         return element && new RegExp(source, flags).test(element.textContent) && { text: element.textContent };
       },
-      {},
       selector,
       match.source,
       match.flags,
@@ -151,9 +168,9 @@ export class Visitor {
     return this.page.evaluate(inPage, ...args);
   }
 
-  /** Waits until a function in the page is true. */
+  /** Waits until a function in the page is true: by the clock, as a tab behind another draws no frames to wait for. */
   until(inPage, ...args) {
-    return this.page.waitForFunction(inPage, {}, ...args);
+    return this.page.waitForFunction(inPage, { polling: 50 }, ...args);
   }
 
   /** The messages that are shown: `[{ text, mine, mark }]`. */
