@@ -2,7 +2,7 @@
 
 import { once } from "node:events";
 import { createServer } from "node:http2";
-import { freePort, eventually } from "./process.js";
+import { eventually } from "./process.js";
 
 const EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
 
@@ -65,12 +65,11 @@ export class Collector {
 
   static async start() {
     const collector = new Collector();
-    const port = await freePort();
-    collector.url = `http://127.0.0.1:${port}`;
     collector.#server.on("session", (session) => collector.#sessions.add(session));
     collector.#server.on("stream", (stream, headers) => collector.#answer(stream, headers));
-    collector.#server.listen(port, "127.0.0.1");
+    collector.#server.listen(0, "127.0.0.1");
     await once(collector.#server, "listening");
+    collector.url = `http://127.0.0.1:${collector.#server.address().port}`;
     return collector;
   }
 

@@ -18,16 +18,39 @@ export function binary(name, variable) {
   return process.env[variable] ?? fileURLToPath(new URL(name, TARGET));
 }
 
-/** A loopback port that nobody listens on, below those that the kernel gives to clients: it stays free for a restart. */
-export async function freePort() {
+/** Listens on a loopback port; nothing where somebody else does. */
+async function listenOn(port) {
+  const server = createServer((socket) => socket.destroy()).listen(port, "127.0.0.1");
+  return once(server, "listening").then(() => server, () => undefined);
+}
+
+/** Ports below those that the kernel gives to clients, in blocks. */
+const PORTS = { first: 10_000, blocks: 44, size: 500 };
+let block;
+let given = 0;
+
+/** The first port of a block that is this process's own: it listens on that one to its end. */
+async function takeBlock() {
   for (;;) {
-    const port = 10_000 + Math.floor(Math.random() * 22_000);
-    const server = createServer().listen(port, "127.0.0.1");
-    try {
-      await once(server, "listening");
-    } catch {
-      continue;
-    }
+    const first = PORTS.first + Math.floor(Math.random() * PORTS.blocks) * PORTS.size;
+    const holder = await listenOn(first);
+    if (holder === undefined) continue;
+    holder.unref();
+    return first;
+  }
+}
+
+/**
+ * A loopback port that nobody listens on. Neither the kernel nor another process of the tests gives it to anybody: it stays free for
+ * a start, and for a restart.
+ */
+export async function freePort() {
+  const first = await (block ??= takeBlock());
+  for (;;) {
+    given = (given % (PORTS.size - 1)) + 1;
+    const port = first + given;
+    const server = await listenOn(port);
+    if (server === undefined) continue;
     server.close();
     await once(server, "close");
     return port;
