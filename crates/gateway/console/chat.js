@@ -43,7 +43,8 @@ export class Chat {
     /** The highest `seq` that is known of. */
     this.newest = 0;
     this.isTyping = false;
-    this.isJoined = false;
+    /** Resolves once the node has it joined; nothing where that was not asked for. */
+    this.joined = undefined;
     /** Counts what changes the line in the list, so that an answer from before a change is known to be stale. */
     this.version = 0;
     /** Read marks that are not confirmed yet. */

@@ -220,7 +220,7 @@ export class Client {
     const open = this.#open;
     if (!recovered) {
       for (const chat of this.#chats.values()) {
-        chat.isJoined = false;
+        chat.joined = undefined;
         if (chat !== open) chat.unload();
       }
     }
@@ -272,13 +272,13 @@ export class Client {
     this.#refresh = setTimeout(() => this.#wire.isConnected && this.#loadList(), REFRESH_DELAY_MS);
   }
 
+  /** Resolves once the node has the chat joined in this session. */
   async #join(chat) {
-    if (chat.isJoined) return;
-    chat.isJoined = true;
+    const joined = (chat.joined ??= this.#wire.emit("joinChat", { chatboxId: chat.id }));
     try {
-      await this.#wire.emit("joinChat", { chatboxId: chat.id });
+      await joined;
     } catch (error) {
-      chat.isJoined = false;
+      if (chat.joined === joined) chat.joined = undefined;
       throw error;
     }
   }
