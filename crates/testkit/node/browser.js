@@ -26,7 +26,7 @@ export async function startBrowser() {
   if (!executablePath) throw new Error("CARILLON_TEST_CHROMIUM names no browser");
   const folder = await mkdtemp(join(tmpdir(), "carillon-browser-"));
   const args = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--lang=en-GB"];
-  const browser = await puppeteer.launch({ executablePath, headless: true, args, userDataDir: folder });
+  const browser = await puppeteer.launch({ executablePath, headless: true, args, userDataDir: folder, timeout: PATIENCE });
   return new Browser(browser, folder);
 }
 
@@ -42,6 +42,7 @@ async function told(found, what) {
 class Browser {
   #browser;
   #folder;
+  #visits = [];
 
   constructor(browser, folder) {
     this.#browser = browser;
@@ -51,12 +52,26 @@ class Browser {
   /** The console of a node in a browser profile of its own, signed out. */
   async visit(node, { viewport = DESKTOP, media = {} } = {}) {
     const context = await this.#browser.createBrowserContext();
+    this.#visits.push(context);
     return Visitor.open(context, node, viewport, media);
+  }
+
+  /** Closes all that was visited so far, so that it takes neither memory nor time from what comes next. */
+  async leave() {
+    await Promise.all(this.#visits.splice(0).map((context) => context.close()));
+  }
+
+  /** A tab of no profile in particular, with nothing in it. */
+  async tab() {
+    const page = await this.#browser.newPage();
+    page.setDefaultTimeout(PATIENCE);
+    return page;
   }
 
   async stop() {
     await this.#browser.close();
-    await rm(this.#folder, { recursive: true, force: true });
+    // Its helper processes may end, and write, a moment later.
+    await rm(this.#folder, { recursive: true, force: true, maxRetries: 20 });
   }
 }
 

@@ -1,7 +1,7 @@
 // The console as a page in a real browser: what it is served with, what it keeps and shows, a phone, keyboard, screen reader, colours.
 
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
+import { after, afterEach, before, describe, test } from "node:test";
 import { DESKTOP, PHONE, rowOf as row, sendMany, startBrowser } from "./browser.js";
 import { someone, startNode } from "./carillon.js";
 
@@ -10,6 +10,7 @@ let node, browser;
 before(async () => {
   [node, browser] = await Promise.all([startNode({ args: ["--dev"] }), startBrowser()]);
 });
+afterEach(() => browser.leave());
 after(async () => {
   await browser?.stop();
   await node?.stop();
@@ -85,6 +86,12 @@ test("markup stays text, in messages, names and notifications", async () => {
     as: ann,
     json: { toUser: ben, fromUser: ann, message: markup, type: "alert" },
   });
+  // It stays as long as the focus is on it.
+  await bob.until(() => {
+    const close = document.querySelector(".toast button");
+    close?.focus();
+    return close !== null;
+  });
   await bob.text(".toast", /<script>/);
   await bob.press(".toast button");
   await bob.text("#chats .badge", /^1$/);
@@ -94,6 +101,7 @@ test("markup stays text, in messages, names and notifications", async () => {
   await bob.text("#chat-presence", /<img src=x onerror/);
   await bob.press("#bell");
   await bob.text("#notifications", /<script>document/);
+  await bob.gone("#chats .badge");
   assert.deepEqual(
     await bob.ask(() => [document.querySelectorAll("body script, #console img[src=x], #inbox img, .message b").length, document.title]),
     [0, "Carillon"],
@@ -219,6 +227,7 @@ describe("for everybody", () => {
       return found.map(({ role, name }) => `${role} ${name}`);
     };
     await alice.text("#bell-count", /^2$/);
+    await alice.text(`${row(ben)} .badge`, /^2$/);
     const list = await names();
     assert.ok(list.includes("button Notifications, 2 unread"), list.join("\n"));
     assert.ok(list.some((line) => line.startsWith("button ben") && line.endsWith(", 2 unread")), list.join("\n"));

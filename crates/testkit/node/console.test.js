@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, before, describe, test } from "node:test";
+import { after, afterEach, before, describe, test } from "node:test";
 import { rowOf as row, sendMany, startBrowser } from "./browser.js";
 import { chatOf, someone, startNode } from "./carillon.js";
 import { eventually, freePort } from "./process.js";
@@ -15,6 +15,7 @@ let node, browser;
 before(async () => {
   [node, browser] = await Promise.all([startNode({ args: ["--dev"] }), startBrowser()]);
 });
+afterEach(() => browser.leave());
 after(async () => {
   await browser?.stop();
   await node?.stop();
@@ -26,6 +27,9 @@ const signedIn = async (user, options, at = node) => (await browser.visit(at, op
 /** The texts that are shown, in order. */
 const shown = async (visitor) => (await visitor.messages()).map(({ text }) => text);
 
+/** Does something of which an element tells for a while only: it is watched from before that on. */
+const seenWhile = (visitor, selector, match, act) => Promise.all([visitor.text(selector, match), act()]);
+
 /** Messages over the official client. */
 const history = (from, to, count, senderName) => sendMany(node, from, to, count, senderName);
 
@@ -35,9 +39,7 @@ describe("two people", () => {
     const [alice, bob] = await Promise.all([signedIn(ann), signedIn(ben)]);
     await alice.chatWith(ben);
     await alice.text("#chat-presence", /^Online/);
-    await alice.page.type("#text", "Hello, Bob");
-    await bob.text(row(ann) + " .preview, #online .preview", /./);
-    await alice.page.keyboard.press("Enter");
+    await alice.write("Hello, Bob");
     await alice.message("Hello, Bob", "sent");
 
     // Bob has not opened the chat: it waits.
@@ -53,16 +55,14 @@ describe("two people", () => {
     await bob.gone("#bell-count");
     assert.equal((await node.get(`/api/chat/user/${ben}/unread-count`, { as: ben })).body.unreadCount, 0);
 
-    await bob.page.type("#text", "Hi");
-    await alice.text("#typing", new RegExp(`^${ben} is typing`));
+    await seenWhile(alice, "#typing", new RegExp(`^${ben} is typing`), () => bob.page.type("#text", "Hi"));
     await bob.page.keyboard.press("Enter");
     await alice.message("Hi");
     await alice.text("#typing", /^$/);
     await bob.message("Hi", "read");
     assert.deepEqual(await shown(alice), ["Hello, Bob", "Hi"]);
 
-    await bob.page.type("#text", "never sent");
-    await alice.text("#typing", /typing/);
+    await seenWhile(alice, "#typing", /typing/, () => bob.page.type("#text", "never sent"));
     await bob.page.$eval("#text", (field) => field.select());
     await bob.page.keyboard.press("Backspace");
     await alice.text("#typing", /^$/);
@@ -253,8 +253,12 @@ describe("several tabs", () => {
     const bob = await node.connect(ben);
     await one.page.bringToFront();
     await one.chatWith(ben);
+    // It follows the chat, open or not, once that has been open.
     await two.page.bringToFront();
     await two.text("#online", new RegExp(ben));
+    await two.chatWith(ben);
+    await two.ask(() => history.back());
+    await two.visible("#welcome");
     await one.page.bringToFront();
     await one.write("from one tab");
     await one.message("from one tab", "sent");
@@ -330,9 +334,8 @@ describe("notifications", () => {
     await alice.text("#bell-count", /^2$/);
     const create = (fromUser, message, type) =>
       node.rest("POST", "/api/notifications/create", { as: fromUser, json: { toUser: ann, fromUser, message, type } });
-    await create(eve, "the disk is full", "alert");
+    await seenWhile(alice, ".toasts", /the disk is full/, () => create(eve, "the disk is full", "alert"));
     await create(eve, "an update", "system");
-    await alice.text(".toasts", /the disk is full/);
     await alice.text("#bell-count", /^4$/);
 
     const numbers = () => alice.page.$$eval(".statistics dd", (cells) => cells.map(({ textContent }) => Number(textContent)));

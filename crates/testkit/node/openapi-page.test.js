@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import puppeteer from "puppeteer-core";
+import { startBrowser } from "./browser.js";
 import { startNode } from "./carillon.js";
 import { description, operations } from "./description.js";
 
@@ -13,17 +13,14 @@ let complaints;
 
 before(async () => {
   node = await startNode({ args: ["--dev"], env: { JWT_SECRET: undefined, CARILLON_BIND: undefined } });
-  browser = await puppeteer.launch({
-    executablePath: process.env.CARILLON_TEST_CHROMIUM ?? "/usr/bin/chromium",
-    args: ["--no-sandbox"],
-  });
-  page = await browser.newPage();
+  browser = await startBrowser();
+  page = await browser.tab();
   page.on("console", (message) => message.type() === "error" && complaints.push(message.text()));
   page.on("pageerror", (error) => complaints.push(error.message));
   page.on("request", (request) => request.url().startsWith(`${node.url}/`) || complaints.push(request.url()));
 });
 after(async () => {
-  await browser?.close();
+  await browser?.stop();
   await node?.stop();
 });
 
