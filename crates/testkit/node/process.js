@@ -68,6 +68,12 @@ export async function eventually(value, { within = PATIENCE, every = 15, what = 
   }
 }
 
+// A test that fails may leave open what keeps its file from ending, and then nobody is told that it failed.
+if (process.env.NODE_TEST_CONTEXT !== undefined) {
+  const { after } = await import("node:test");
+  after(() => void setTimeout(() => process.exit(), PATIENCE).unref());
+}
+
 /** What runs now. A test process that ends early takes all of it along, also what is stopped by SIGSTOP. */
 const running = new Set();
 process.on("exit", () => {
