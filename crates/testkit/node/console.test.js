@@ -276,6 +276,31 @@ describe("several tabs", () => {
   });
 });
 
+test("a chat that is opened while it is being joined shows what another device sends meanwhile", async () => {
+  const [ann, ben] = [someone("ann"), someone("ben")];
+  const alice = await browser.visit(node);
+  // What joins the chat is held back until it is let go.
+  await alice.ask((chat) => {
+    const { send } = WebSocket.prototype;
+    const held = [];
+    WebSocket.prototype.send = function (text) {
+      if (text.includes("joinChat") && text.includes(chat)) held.push(() => send.call(this, text));
+      else send.call(this, text);
+    };
+    window.letGo = () => held.forEach((go) => go());
+  }, chatOf(ann, ben));
+  await alice.signIn(ann);
+  const desk = await node.connect(ann);
+  await node.connect(ben);
+  await alice.text("#online", new RegExp(ben));
+  await alice.page.type("#find-user", ben);
+  await alice.page.keyboard.press("Enter");
+  await alice.visible("#chat");
+  await desk.send(ben, "from elsewhere");
+  await alice.ask(() => window.letGo());
+  await alice.message("from elsewhere");
+});
+
 describe("a long history", () => {
   test("is loaded as it is scrolled through, with what is read in its place", async () => {
     const [ann, ben] = [someone("ann"), someone("ben")];
