@@ -5,6 +5,7 @@ import { after, before, describe, test } from "node:test";
 import { io } from "socket.io-client";
 import msgpack from "socket.io-msgpack-parser";
 import { startConformanceServer } from "./conformance.js";
+import { PATIENCE } from "./process.js";
 import { Frames, Polling, within } from "./wire.js";
 
 let server;
@@ -280,7 +281,7 @@ describe("the official client", () => {
           const back = event(socket, "message-back");
           socket.emit("message", "text", 1, { nested: [bytes] }, null);
           assert.deepEqual(await back, ["text", 1, { nested: [bytes] }, null]);
-          assert.deepEqual(await socket.timeout(5_000).emitWithAck("message-with-ack", bytes), bytes);
+          assert.deepEqual(await socket.timeout(PATIENCE).emitWithAck("message-with-ack", bytes), bytes);
           const custom = socket.io.socket("/custom");
           assert.equal((await event(custom, "auth")).length, 1);
           const unknown = socket.io.socket("/random");

@@ -70,7 +70,7 @@ async function isEnded(tcp) {
 }
 
 describe("connections that stop halfway", { concurrency: true }, () => {
-  before(() => start({ SOCKET_PING_INTERVAL: "2000", SOCKET_PING_TIMEOUT: "3000" }));
+  before(() => start({ SOCKET_PING_INTERVAL: "2000", SOCKET_PING_TIMEOUT: "10000" }));
   after(() => node.stop());
 
   const STAGES = {

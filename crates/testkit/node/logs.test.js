@@ -3,7 +3,11 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { startNode } from "./carillon.js";
+import { eventually } from "./process.js";
 import { Frames, Polling } from "./wire.js";
+
+/** What a node says of its start when it has begun to serve. */
+const STARTED = [/\bready\b/, /starting service/, /^Carillon listens on .*\n/m];
 
 /** A session with all that must not be told; answers it by name. */
 async function converse(node) {
@@ -82,6 +86,9 @@ for (const format of ["text", "json"]) {
     test("say at info when a node starts and stops, and nothing for each client", async () => {
       const node = await startNode({ env: { CARILLON_LOG_FORMAT: format } });
       const lines = () => node.process.output.split("\n").length;
+      // A node that is ready has more to say of its start, in no particular order.
+      const hasSaid = () => STARTED.every((word) => word.test(node.process.output));
+      await eventually(hasSaid, { what: "the end of what a node says of its start" });
       const before = lines();
       const [alice, bob] = await node.connectAll("alice", "bob");
       await bob.join("alice_bob");

@@ -150,6 +150,8 @@ describe("when a session is recovered", () => {
     const { alice, bob, users } = await pair();
     for (let i = 1; i <= 4; i += 1) {
       await alice.drop();
+      // Her node has noticed: from a connection that lives nothing is taken that it took over a moment ago.
+      await bob.next("userStatusChange", { match: ({ userId, status }) => userId === users[0] && status === "offline" });
       await bob.send(users[0], `round ${i}`);
       assert.equal(await alice.reconnect(), true, `round ${i}`);
     }
@@ -183,6 +185,8 @@ describe("when it is new", () => {
     const id = alice.id;
     alice.socket.disconnect();
     await alice.next("disconnect");
+    // Her node has heard of it.
+    await bob.next("userStatusChange", { match: ({ userId, status }) => userId === users[0] && status === "offline" });
     await bob.send(users[0], "missed for good");
     alice.forget();
     await assertNew(alice, bob, users, id);

@@ -75,7 +75,7 @@ describe("POST create", () => {
     const user = someone();
     const { body } = await create(user, { toUser: "bob", fromUser: user, message: "m" });
     assertHas(body.notification, { type: "chat", metadata: { priority: "medium" } });
-    assert.ok(Math.abs(Date.parse(body.notification.createdAt) - Date.now()) < 5_000);
+    assert.ok(Math.abs(Date.parse(body.notification.createdAt) - Date.now()) < 60_000);
   });
 
   test("unknown types and priorities count as the default", async () => {
@@ -97,7 +97,7 @@ describe("POST create", () => {
     const json = { toUser: "bob", fromUser: user, message: "m" };
     assert.equal((await create(user, { ...json, createdAt: past })).body.notification.createdAt, past);
     const { createdAt } = (await create(user, { ...json, createdAt: "2999-01-01T00:00:00.000Z" })).body.notification;
-    assert.ok(Math.abs(Date.parse(createdAt) - Date.now()) < 5_000, createdAt);
+    assert.ok(Math.abs(Date.parse(createdAt) - Date.now()) < 60_000, createdAt);
   });
 
   test("senderId and receiverId decide the chat", async () => {

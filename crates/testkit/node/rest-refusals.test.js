@@ -163,8 +163,9 @@ describe("bodies", () => {
 });
 
 describeOneNode("the quota of an address", () => {
-  test("more than 2,000 requests in a second are refused with the time to wait", async () => {
-    const limited = await startNode();
+  // So few that a busy machine makes more of them.
+  test("more than 100 requests in a second are refused with the time to wait, where so many are allowed", async () => {
+    const limited = await startNode({ env: { CARILLON_REQUEST_RATE: "100" } });
     try {
       const socket = connect(limited.port, "127.0.0.1");
       let answers = "";
@@ -174,7 +175,7 @@ describeOneNode("the quota of an address", () => {
       const call = (last) =>
         `GET /api/chat/user/alice/unread-count HTTP/1.1\r\nhost: 127.0.0.1:${limited.port}\r\n` +
         `${last ? "connection: close\r\n" : ""}\r\n`;
-      socket.write(call(false).repeat(11_999) + call(true));
+      socket.write(call(false).repeat(1_999) + call(true));
       await within(done, "all answers");
 
       const refused = answers.split("HTTP/1.1 ").filter((answer) => answer.startsWith("429 "));

@@ -51,7 +51,7 @@ describe("refreshToken", () => {
   test("keeps a connection beyond its first token", async () => {
     const user = someone();
     const [renewed, control] = await Promise.all(
-      [0, 1].map(() => node.connect(user, { auth: { token: node.token(user, { exp: seconds(2) }) } })),
+      [0, 1].map(() => node.connect(user, { auth: { token: node.token(user, { exp: seconds(5) }) } })),
     );
     await renewed.ask("refreshToken", { token: node.token(user, { exp: seconds(600) }) });
     await control.next("disconnect");
@@ -89,7 +89,7 @@ describe("refreshToken", () => {
 
   test("a bad one leaves the old one's time as it was", async () => {
     const user = someone();
-    const client = await node.connect(user, { auth: { token: node.token(user, { exp: seconds(2) }) } });
+    const client = await node.connect(user, { auth: { token: node.token(user, { exp: seconds(5) }) } });
     assertRefused(await client.ask("refreshToken", { token: "garbage" }), "invalid");
     await client.next("disconnect");
   });
