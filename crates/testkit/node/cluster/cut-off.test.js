@@ -74,7 +74,7 @@ describe("messages", () => {
     await comeBack();
     await assertGiven(all, texts);
     for (const bob of bobs) assert.deepEqual(textsOf(bob, "notification"), texts);
-    assert.equal(await nodes[0].metric("carillon_backlog"), 0);
+    await eventually(async () => (await nodes[0].metric("carillon_backlog")) === 0, { what: "no chat that waits" });
     assert.equal(await nodes[0].metric("carillon_backlog_dropped_total"), 0);
 
     await bobs[2].send(users[0], "after it");

@@ -5,7 +5,7 @@ import { after, afterEach, before, describe, test } from "node:test";
 import { assertHas, assertProblem } from "../assertions.js";
 import { chatOf, someone } from "../carillon.js";
 import { startCluster } from "../cluster.js";
-import { eventually } from "../process.js";
+import { eventually, PATIENCE } from "../process.js";
 import { Traffic } from "./traffic.js";
 
 let cluster;
@@ -30,7 +30,7 @@ test("sends are refused and worth a retry, never confirmed; typing and presence 
   await cluster.wayToDatabase.cut();
   const ids = Array.from({ length: 5 }, (_, i) => `c${i}`);
   const message = { receiverId: users[1], senderName: "A", receiverName: "B" };
-  const ask = (clientMessageId) => alice.socket.timeout(20_000).emitWithAck("sendMessage", { ...message, message: clientMessageId, clientMessageId });
+  const ask = (clientMessageId) => alice.socket.timeout(PATIENCE).emitWithAck("sendMessage", { ...message, message: clientMessageId, clientMessageId });
   const refused = Promise.all(ids.map(ask));
   bob.emit("typing", { chatboxId, isTyping: true });
   assertHas(await alice.next("userTyping"), { isTyping: true });

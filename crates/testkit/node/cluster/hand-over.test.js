@@ -36,7 +36,7 @@ async function upgrade(session, node) {
   const frames = await Frames.connect(webSocketOf(session, node));
   frames.send("2probe");
   assert.equal(await frames.next(), "3probe");
-  assert.equal((await within(polling, "the end of the held poll", 1_000)).text, "6");
+  assert.equal((await within(polling, "the end of the held poll")).text, "6");
   frames.send("5");
   return frames;
 }
@@ -168,7 +168,13 @@ describe("a session that does not move in the end", () => {
       const read = [];
       while (texts(read).length === 0) read.push(...(await session.at(nodes[2]).packets()));
       assert.deepEqual(texts(read), ["by polling"]);
-      const second = await upgrade(session.at(nodes[0]), nodes[2]);
+      // Until its node has heard of the end of the first there is no second.
+      const second = await eventually(async () => {
+        const next = await Frames.connect(webSocketOf(session, nodes[2]));
+        next.send("2probe");
+        return (await next.next()) === "3probe" && next;
+      }, { what: "a second WebSocket" });
+      second.send("5");
       second.send('420["typing"]');
       assert.notEqual((await second.until(isAnswer)).at(-1), undefined);
       second.terminate();

@@ -235,6 +235,7 @@ describe("rooms", () => {
     const before_ = await Promise.all(nodes.map(received));
     await Promise.all(Array.from({ length: 100 }, (_, i) => writer.send(users[1], `${i}`)));
     await heard(reader, 100);
+    await eventually(() => reader.all("notification").length >= 100, { what: "100 notifications" });
     const after_ = await Promise.all(nodes.map(received));
     const seconds = (performance.now() - since) / 1_000;
 

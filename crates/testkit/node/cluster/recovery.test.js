@@ -31,6 +31,12 @@ async function pair(from, of, options) {
   return { alice, bob, users, chatboxId };
 }
 
+/** Alice loses her connection and her node has noticed: from one that lives nothing is taken that it took over a moment ago. */
+async function lose({ alice, bob, users }) {
+  await alice.drop();
+  await bob.next("userStatusChange", { match: ({ userId, status }) => userId === users[0] && status === "offline" });
+}
+
 /** What Bob does while Alice is away. `before_` is a message that she sent. */
 async function happen({ bob, users, chatboxId }, before_) {
   await bob.send(users[0], "missed 1");
@@ -88,9 +94,10 @@ describe("on another node", () => {
   }
 
   test("again and again, from node to node", async () => {
-    const { alice, bob, users } = await pair(0, 1);
+    const both = await pair(0, 1);
+    const { alice, bob, users } = both;
     for (let i = 1; i <= 9; i += 1) {
-      await alice.drop();
+      await lose(both);
       await bob.send(users[0], `round ${i}`);
       alice.moveTo(nodes[i % 3]);
       assert.equal(await alice.reconnect(), true, `round ${i}`);
@@ -102,7 +109,8 @@ describe("on another node", () => {
   });
 
   test("while messages keep coming: none lost, doubled or out of order", async () => {
-    const { alice, bob, users } = await pair(0, 1);
+    const both = await pair(0, 1);
+    const { alice, bob, users } = both;
     let running = true;
     const sending = (async () => {
       let sent = 0;
@@ -114,7 +122,7 @@ describe("on another node", () => {
     })();
     for (let i = 1; i <= 15; i += 1) {
       await alice.next("receiveMessage");
-      await alice.drop();
+      await lose(both);
       alice.moveTo(nodes[i % 3]);
       assert.equal(await alice.reconnect(), true, `round ${i}`);
     }
@@ -135,6 +143,8 @@ describe("on another node", () => {
     assert.notEqual(eve.id, alice.id);
     const id = alice.id;
     alice.socket.disconnect();
+    // Her node has heard of it.
+    await bob.next("userStatusChange", { match: ({ userId, status }) => userId === users[0] && status === "offline" });
     await bob.send(users[0], "missed for good");
     alice.forget();
     alice.moveTo(nodes[2]);

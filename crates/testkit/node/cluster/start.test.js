@@ -99,7 +99,7 @@ describe("a database that holds the legacy application's collections", () => {
       });
       const node = await startNode({ env: { REDIS_URL: redis.url, MONGODB_URI: legacy.uri } });
       try {
-        assert.match(node.process.output, /import/i);
+        await eventually(() => /import/i.test(node.process.output), { what: "a word about an import" });
         const [alice] = await node.connectAll(someone());
         assert.equal((await alice.send("bob", "new")).seq, 1);
       } finally {
