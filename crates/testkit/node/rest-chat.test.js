@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { assertConsecutive, assertHas, assertProblem, ISO, OBJECT_ID } from "./assertions.js";
 import { chatOf, someone } from "./carillon.js";
+import { eventually } from "./process.js";
 import { start } from "./topology.js";
 
 let node;
@@ -199,7 +200,9 @@ describe("chats and counts", () => {
     const [alice, bob, carol] = [someone("alice"), someone("bob"), someone("carol")];
     const [fromBob, fromCarol] = await node.connectAll(bob, carol);
     await fromBob.send(alice, "one", { senderName: "Bob" });
-    await fromCarol.send(alice, "two", { senderName: "Carol" });
+    const { timestamp } = await fromCarol.send(alice, "two", { senderName: "Carol" });
+    // What is of one millisecond has no order between chats.
+    await eventually(() => new Date().toISOString() > timestamp, { every: 1 });
     const last = await fromBob.send(alice, "three", { senderName: "Bob" });
 
     assert.deepEqual(
