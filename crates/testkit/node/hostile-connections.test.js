@@ -100,7 +100,9 @@ describe("connections that stop halfway", { concurrency: true }, () => {
         await eventually(() => opened[stage].every(({ isClosed }) => isClosed), { every: 200, what: `the end of ${stage}` });
         await others();
       }
-      for (const { statuses } of opened["half a head"]) assert.deepEqual(statuses, [408]);
+      // A byte that crosses the answer may have the connection reset, and the answer with it.
+      const answers = opened["half a head"].map(({ statuses }) => statuses.join());
+      assert.deepEqual(new Set(answers.filter((answer) => answer !== "")), new Set(["408"]));
       for (const { statuses } of opened["half a later head"]) assert.deepEqual(statuses, [200]);
       for (const { statuses } of opened["half a WebSocket frame"]) assert.deepEqual(statuses, [101]);
     } finally {
