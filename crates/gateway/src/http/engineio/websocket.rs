@@ -2,6 +2,7 @@
 //! once the handshake is answered. Whole messages in, frames out.
 
 mod frame_length;
+mod messages;
 mod reader;
 mod wire;
 
