@@ -9,6 +9,8 @@ mod codec;
 mod commands;
 mod echoes;
 mod fanout;
+#[cfg(feature = "fuzzing")]
+mod fuzzing;
 mod inspection;
 mod keyring;
 mod lease;
@@ -47,6 +49,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{Backplane, Health, Inbound, Measure, NodeTag, Result, Unavailable};
 
 pub use codec::Wire;
+#[cfg(feature = "fuzzing")]
+pub use fuzzing::fuzz_node_frame;
 pub use inspection::{Inspection, SubscriberBuffer, inspect};
 pub use routing::MAX_BODY_BYTES;
 

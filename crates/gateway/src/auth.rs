@@ -5,6 +5,8 @@
 
 mod claims;
 mod dev;
+#[cfg(feature = "fuzzing")]
+mod fuzzing;
 mod handshake;
 mod jwks;
 mod keys;
@@ -14,6 +16,8 @@ mod verifier;
 use carillon_protocol::{id::UserId, time::Timestamp};
 
 pub use dev::{dev_request_allowed, is_forwarding_header};
+#[cfg(feature = "fuzzing")]
+pub use fuzzing::fuzz_token;
 pub use handshake::{Caller, Refusal, authenticate, bearer};
 pub use jwks::{Jwks, JwksFile, JwksSource, JwksUrl};
 pub use keys::PublicKey;

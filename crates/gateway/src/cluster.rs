@@ -3,6 +3,8 @@
 
 mod catch_up;
 pub mod forwarding;
+#[cfg(feature = "fuzzing")]
+mod fuzzing;
 pub mod hand_over;
 pub(crate) mod message;
 pub mod own_sockets;
@@ -37,6 +39,8 @@ use crate::{
 };
 
 pub use catch_up::CatchUp;
+#[cfg(feature = "fuzzing")]
+pub use fuzzing::fuzz_node_question;
 
 /// This node's receiving side.
 pub struct Receiver {

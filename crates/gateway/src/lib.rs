@@ -10,6 +10,8 @@ pub mod cli;
 pub mod clock;
 pub mod cluster;
 pub mod events;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 pub mod gaps;
 pub mod http;
 pub mod limits;

@@ -2,6 +2,8 @@
 
 mod arriving;
 mod departing;
+#[cfg(feature = "fuzzing")]
+mod fuzzing;
 mod inlet;
 mod transfer;
 
@@ -24,6 +26,8 @@ use crate::{
     session::{Application, CloseReason, DepartingLayer, Session},
     socket::{Dismissal, Socket, SocketParts},
 };
+#[cfg(feature = "fuzzing")]
+pub use fuzzing::fuzz_hand_over;
 use inlet::Inlet;
 
 /// Socket.IO over the sessions of an [`Engine`](crate::Engine).

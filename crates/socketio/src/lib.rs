@@ -88,10 +88,10 @@ pub use ids::{Ids, RandomIds};
 pub use observer::{Delivery, Observer, Path, Tracked};
 pub use random_id::random_id;
 pub use room_watch::RoomWatch;
-#[cfg(feature = "fuzzing")]
-pub use session::fuzz_session_machine;
 pub use session::{
     Application, CloseReason, DepartingLayer, Departure, Handshake, Incoming, Leaving, Malformed, Place,
     Poll, Post, Sent, Session, SessionBrief, SessionExport, Transport, WebSocketLink, WebSocketSink,
 };
 pub use socket::{AckError, Answers, MissedEvent, Socket};
+#[cfg(feature = "fuzzing")]
+pub use {connection::fuzz_hand_over, session::fuzz_session_machine};

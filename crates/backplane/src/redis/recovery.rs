@@ -4,7 +4,7 @@
 //! What could not be written is tried again until it is. After an outage that is done before the node hears of anything
 //! new, so that whoever has an offset from after it has a record that is whole; those from before are refused by then.
 
-mod record;
+pub(super) mod record;
 mod sessions;
 
 use std::time::Duration;

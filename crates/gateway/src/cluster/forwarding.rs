@@ -71,7 +71,7 @@ impl std::fmt::Debug for Forwarding {
 
 /// What one node asks another.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-enum Question {
+pub(super) enum Question {
     /// A request without a body; also a WebSocket, before it is accepted.
     Request(SessionRequest),
     /// A POST.
@@ -86,7 +86,7 @@ enum Question {
 
 /// The body of a forwarded POST.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-enum PostBody {
+pub(super) enum PostBody {
     /// Of a type that no client of this revision sends.
     OfOtherType,
     /// It was read, or could not be.
@@ -97,7 +97,7 @@ enum PostBody {
 
 /// What the other node says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-enum Reply {
+pub(super) enum Reply {
     /// The answer for the client.
     Answer(Answer),
     /// The WebSocket may be accepted.

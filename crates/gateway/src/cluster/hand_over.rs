@@ -37,14 +37,14 @@ use fences::Fences;
 
 /// What goes from node to node: the number is that of the WebSocket, chosen by its node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Question {
+pub(super) struct Question {
     number: u64,
     step: Step,
 }
 
 /// A step of a hand-over, asked by the WebSocket's node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-enum Step {
+pub(super) enum Step {
     /// `2probe` has come for the session with this sid.
     Probe(ByteString),
     /// Answered once the probe is over, and the WebSocket is of no use any more.
@@ -61,7 +61,7 @@ enum Step {
 
 /// What the session's node answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-enum Reply {
+pub(super) enum Reply {
     /// It is done.
     Done,
     /// What was asked for, as socketio packs it.

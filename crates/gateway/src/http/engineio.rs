@@ -25,6 +25,8 @@ pub(crate) use answer::Answer;
 pub(crate) use polling::OwnSessions;
 pub use polling::{SessionRequest, Wanted};
 pub(crate) use refusal::Refusal;
+#[cfg(feature = "fuzzing")]
+pub use websocket::fuzz_websocket;
 
 use websocket::{BinaryFrames, Link};
 

@@ -7,6 +7,8 @@
 mod access;
 mod chats;
 mod describe;
+#[cfg(feature = "fuzzing")]
+mod fuzzing;
 mod messages;
 mod notifications;
 mod path;
@@ -21,6 +23,8 @@ use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, web};
 use carillon_protocol::problem::{Code, Problem};
 
 pub(super) use self::describe::{CHATS_TAG, NOTIFICATIONS_TAG, describe};
+#[cfg(feature = "fuzzing")]
+pub use self::fuzzing::fuzz_rest;
 pub(crate) use self::route::routes;
 use self::{
     access::Caller,

@@ -17,7 +17,7 @@ struct Stored {
     rooms: Vec<ByteString>,
 }
 
-pub(super) fn encode(record: &SessionRecord, version: u64) -> Vec<u8> {
+pub(in crate::redis) fn encode(record: &SessionRecord, version: u64) -> Vec<u8> {
     let stored = Stored {
         socket_id: record.socket_id.clone(),
         user: record.user.text().clone(),
@@ -35,7 +35,7 @@ pub(super) fn encode_end(node: &NodeTag, version: u64) -> Vec<u8> {
 }
 
 /// `None` also for a session that has ended.
-pub(super) fn decode(pid: &str, bytes: &[u8]) -> Option<SessionRecord> {
+pub(in crate::redis) fn decode(pid: &str, bytes: &[u8]) -> Option<SessionRecord> {
     let (tag, versioned) = bytes.split_at_checked(TAG_LENGTH)?;
     let (_, stored) = versioned.split_at_checked(VERSION_LENGTH)?;
     let stored: Stored = rmp_serde::from_slice(stored).ok()?;

@@ -2,6 +2,8 @@
 //! once the handshake is answered. Whole messages in, frames out.
 
 mod frame_length;
+#[cfg(feature = "fuzzing")]
+mod fuzzing;
 mod messages;
 mod reader;
 mod wire;
@@ -18,6 +20,8 @@ use futures_util::stream;
 
 use super::refusal::Refusal;
 use crate::http::connection::{Held, Taken};
+#[cfg(feature = "fuzzing")]
+pub use fuzzing::fuzz_websocket;
 use reader::Reader;
 use wire::Wire;
 

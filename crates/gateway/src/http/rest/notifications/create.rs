@@ -63,7 +63,7 @@ pub(in crate::http::rest) async fn answer(
 }
 
 /// What a body asks for: what is missing comes first, then whose it is, then the values.
-fn read(body: &Value, caller: &Caller) -> Result<CreateRequest, ApiError> {
+pub(in crate::http::rest) fn read(body: &Value, caller: &Caller) -> Result<CreateRequest, ApiError> {
     let missing = || ApiError::invalid(MISSING);
     let (to_user, from_user) = (given(body, "toUser"), given(body, "fromUser"));
     let (to_user, from_user) = (to_user.ok_or_else(missing)?, from_user.ok_or_else(missing)?);
