@@ -42,7 +42,7 @@ use bytestring::ByteString;
 use carillon_protocol::adapter::channel::DEFAULT_PREFIX;
 use parking_lot::{Mutex, RwLock};
 use rand::distr::{Alphanumeric, SampleString};
-use redis::{ConnectionInfo, IntoConnectionInfo as _};
+use redis::{ConnectionInfo, IntoConnectionInfo as _, io::tcp::TcpSettings};
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -161,7 +161,13 @@ impl RedisBackplane {
     /// # Errors
     /// Where it does not answer, or cannot be used: then with the reason.
     pub async fn connect(options: RedisOptions) -> Result<Arc<Self>> {
-        let server = options.url.as_str().into_connection_info()?;
+        // Nothing waits in the system for the server's word that it has what was sent before.
+        let unbuffered = TcpSettings::default().set_nodelay(true);
+        let server = options
+            .url
+            .as_str()
+            .into_connection_info()?
+            .set_tcp_settings(unbuffered);
         let shards = shards::Shards::discover(std::slice::from_ref(&server), options.wire).await?;
         let tag = NodeTag::from(Alphanumeric.sample_string(&mut rand::rng(), seal::TAG_LENGTH));
         let names = channels::Names::new(&options.key);
