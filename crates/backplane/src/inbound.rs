@@ -4,16 +4,21 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use carillon_protocol::{adapter::Broadcast, id::Room, id::UserId, presence::Status, value::Value};
+use carillon_protocol::{
+    adapter::{Broadcast, Offset},
+    id::{Room, UserId},
+    presence::Status,
+    value::Value,
+};
 use tokio::sync::mpsc;
 
-use crate::{NodeTag, Offset, Selection, SocketSummary};
+use crate::{NodeTag, Selection, SocketSummary};
 
 /// What is known of an event's place in the recovery log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place<'a> {
+pub enum Place {
     /// It is there, at this offset.
-    At(&'a Offset),
+    At(Offset),
     /// One of Carillon's nodes published it, and it is not in the log, or nobody knows where.
     Unlogged,
     /// It is not kept: volatile, or another server's.
@@ -52,7 +57,7 @@ pub struct Asked {
 #[async_trait]
 pub trait Inbound: Send + Sync {
     /// Gives an event to the node's own sockets. Events with an offset come in the order of the log.
-    fn deliver(&self, broadcast: &Broadcast, place: Place<'_>);
+    fn deliver(&self, broadcast: &Broadcast, place: Place);
 
     /// Gives an event to the node's own sockets and asks each for an answer.
     fn ask(&self, broadcast: &Broadcast, timeout: Duration) -> Asked;

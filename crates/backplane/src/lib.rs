@@ -18,7 +18,7 @@ pub use fanout::{Fanout, Placement};
 pub use inbound::{Asked, Inbound, Measure, Place};
 pub use peers::{Peers, Selection, SocketSummary};
 pub use presence::{Announcement, Presence};
-pub use recovery::{Missed, Offset, Recovery, SessionRecord, nowhere};
+pub use recovery::{Missed, Recovery, SessionRecord};
 pub use routing::{NodeTag, RouteError, Routing};
 
 /// The backplane cannot do its part now: worth a retry. It never means "nobody there".

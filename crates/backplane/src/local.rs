@@ -19,13 +19,17 @@ use std::{
 use async_trait::async_trait;
 use bytestring::ByteString;
 use carillon_protocol::{
-    adapter::Broadcast, id::Room, id::UserId, presence::OnlineUser, time::Timestamp, value::Value,
+    adapter::{Broadcast, Offset},
+    id::{Room, UserId},
+    presence::OnlineUser,
+    time::Timestamp,
+    value::Value,
 };
 use parking_lot::Mutex;
 
 use crate::{
-    Announcement, Asked, Backplane, Fanout, Health, Inbound, Missed, NodeTag, Offset, Peers, Place,
-    Placement, Presence, Recovery, Result, Selection, SessionRecord, SocketSummary,
+    Announcement, Asked, Backplane, Fanout, Health, Inbound, Missed, NodeTag, Peers, Place, Placement,
+    Presence, Recovery, Result, Selection, SessionRecord, SocketSummary,
 };
 
 pub use log::LogBounds;
@@ -49,14 +53,13 @@ impl std::fmt::Debug for LocalBackplane {
 }
 
 impl LocalBackplane {
-    /// A backplane whose sessions can be recovered for `recovery_window` after their connection is gone.
-    /// `tag` names the node, and tells this process's offsets from those of any other: random text of `[A-Za-z0-9_-]`.
+    /// A backplane whose sessions can be recovered for `recovery_window` after their connection is gone. `tag` names the node.
     #[must_use]
     pub fn new(tag: &str, recovery_window: Duration, bounds: LogBounds) -> Self {
         Self {
             tag: ByteString::from(tag),
             node: OnceLock::new(),
-            log: Mutex::new(log::Log::new(tag, recovery_window, bounds)),
+            log: Mutex::new(log::Log::new(recovery_window, bounds)),
             presence: Mutex::default(),
             sessions: Mutex::new(sessions::Sessions::new(recovery_window)),
             published: AtomicU64::new(0),
@@ -78,7 +81,7 @@ impl LocalBackplane {
         let broadcast = Arc::new(broadcast);
         let mut log = self.log.lock();
         let offset = log.append(Arc::clone(&broadcast));
-        node.deliver(&broadcast, Place::At(&offset));
+        node.deliver(&broadcast, Place::At(offset));
     }
 }
 
@@ -253,7 +256,7 @@ impl Recovery for LocalBackplane {
         Ok(self.sessions.lock().take(pid))
     }
 
-    async fn missed(&self, offset: &str, rooms: &[Room]) -> Result<Option<Vec<Missed>>> {
+    async fn missed(&self, offset: Offset, rooms: &[Room]) -> Result<Option<Vec<Missed>>> {
         Ok(self.log.lock().since(offset, rooms))
     }
 }

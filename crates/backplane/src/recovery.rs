@@ -4,19 +4,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytestring::ByteString;
-use carillon_protocol::{adapter::Broadcast, id::Room, id::UserId};
+use carillon_protocol::{
+    adapter::{Broadcast, Offset},
+    id::{Room, UserId},
+};
 
 use crate::{NodeTag, Result};
-
-/// A place in the recovery log. Opaque to clients, who give back the one they saw last.
-pub type Offset = ByteString;
-
-/// An offset that is no place in any log: whoever comes back with it is not recovered. For sockets that were given something
-/// that the log cannot be read on from.
-#[must_use]
-pub const fn nowhere() -> Offset {
-    ByteString::from_static("nowhere")
-}
 
 /// What a session needs to be rebuilt after its connection is gone. It holds no token.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,5 +61,5 @@ pub trait Recovery: Send + Sync {
 
     /// What came after `offset` for a socket that is in `rooms`, in the order of the log. `None` where the log does not
     /// reach back that far, or `offset` is none of its own: something may be missing.
-    async fn missed(&self, offset: &str, rooms: &[Room]) -> Result<Option<Vec<Missed>>>;
+    async fn missed(&self, offset: Offset, rooms: &[Room]) -> Result<Option<Vec<Missed>>>;
 }

@@ -72,7 +72,7 @@ impl std::fmt::Debug for Receiver {
 
 #[async_trait]
 impl Inbound for Receiver {
-    fn deliver(&self, broadcast: &Broadcast, place: Place<'_>) {
+    fn deliver(&self, broadcast: &Broadcast, place: Place) {
         let offset = match (&self.catch_up, place) {
             (Some(catch_up), place) => return catch_up.deliver(broadcast, place),
             (None, Place::At(offset)) => Some(offset),

@@ -9,6 +9,7 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use carillon_backplane::Backplane;
 use carillon_protocol::{
+    adapter::Offset,
     id::{Room, UserId},
     problem::Code,
     time::Timestamp,
@@ -116,7 +117,7 @@ impl Handler<Peer> for Sockets {
                 rooms: record.rooms,
                 recovery: Some(RecoveryState {
                     pid: record.pid,
-                    offset: offset.into(),
+                    offset,
                     resumed_socket: Some(record.socket_id),
                 }),
             });
@@ -140,7 +141,7 @@ impl Handler<Peer> for Sockets {
         self.attend(&self.all_rooms(socket)).await;
     }
 
-    async fn missed(&self, socket: &Arc<Socket<Peer>>, offset: &str) -> Option<Vec<MissedEvent>> {
+    async fn missed(&self, socket: &Arc<Socket<Peer>>, offset: Offset) -> Option<Vec<MissedEvent>> {
         let connections = &self.metrics.connections;
         let missed = match self.missed_since(socket, offset).await {
             Ok(missed) => missed,
@@ -284,7 +285,7 @@ impl Sockets {
     async fn missed_since(
         &self,
         socket: &Arc<Socket<Peer>>,
-        offset: &str,
+        offset: Offset,
     ) -> Result<Vec<carillon_backplane::Missed>, RecoveryOutcome> {
         if !self.gaps.are_closed() {
             return Err(RecoveryOutcome::Error);
@@ -328,7 +329,7 @@ impl Sockets {
         if let Ok(head) = head
             && self.gaps.are_closed()
         {
-            socket.advance(seen.as_ref(), head);
+            socket.advance(seen, head);
         }
     }
 

@@ -6,7 +6,7 @@ pub mod msgpack;
 use bytestring::ByteString;
 use smallvec::SmallVec;
 
-use crate::{engine, value::Value};
+use crate::{adapter::Offset, engine, value::Value};
 
 /// A Socket.IO packet.
 #[derive(Debug, Clone, PartialEq)]
@@ -66,7 +66,7 @@ impl Parser {
 
     /// Writes an event from borrowed parts, with `offset` as one more argument where the event can be recovered.
     #[must_use]
-    pub fn encode_event(self, nsp: &str, args: &[Value], offset: Option<&str>, id: Option<u64>) -> Frames {
+    pub fn encode_event(self, nsp: &str, args: &[Value], offset: Option<Offset>, id: Option<u64>) -> Frames {
         match self {
             Self::Json => json::encode_event(nsp, args, offset, id),
             Self::Msgpack => msgpack::encode_event(nsp, args, offset, id),

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytestring::ByteString;
 use carillon_protocol::{
+    adapter::Offset,
     engine::Message,
     socket::{Body, Packet, Parser},
     value::Value,
@@ -230,7 +231,10 @@ impl<D: Send + Sync + 'static> Connection<D> {
         let text = |key| auth.get(key).and_then(Value::as_text);
         let resume = text("pid")
             .zip(text("offset"))
-            .map(|(pid, offset)| ResumeRequest { pid, offset });
+            .map(|(pid, offset)| ResumeRequest {
+                pid,
+                offset: Offset::parse(offset).unwrap_or(Offset::NOWHERE),
+            });
         for resume in [resume, None] {
             let request = ConnectRequest {
                 nsp,
@@ -259,15 +263,15 @@ impl<D: Send + Sync + 'static> Connection<D> {
             recovery,
         } = admission;
         let (pid, offset, resumed) = match recovery {
-            Some(recovery) => (Some(recovery.pid), Some(recovery.offset), recovery.resumed_socket),
-            None => (None, None, None),
+            Some(recovery) => (Some(recovery.pid), recovery.offset, recovery.resumed_socket),
+            None => (None, Offset::NOWHERE, None),
         };
         let is_resumed = resumed.is_some();
         let socket = Arc::new(Socket::new(SocketParts {
             id: resumed.unwrap_or_else(|| self.ids.new_socket_id()),
             nsp: nsp.clone(),
             pid,
-            offset: offset.clone(),
+            offset,
             parser: self.inlet.parser().unwrap_or(Parser::Json),
             session: Arc::clone(&self.session),
             data,
@@ -276,9 +280,10 @@ impl<D: Send + Sync + 'static> Connection<D> {
             return false;
         }
         self.handler.joining(&socket).await;
-        let missed = match offset.filter(|_| is_resumed) {
-            Some(offset) => self.handler.missed(&socket, &offset).await,
-            None => Some(Vec::new()),
+        let missed = if is_resumed {
+            self.handler.missed(&socket, offset).await
+        } else {
+            Some(Vec::new())
         };
         let Some(missed) = missed else {
             self.hub.detach(&socket);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytestring::ByteString;
 use carillon_protocol::{
+    adapter::Offset,
     id::Room,
     value::{Object, Value},
 };
@@ -32,8 +33,8 @@ pub struct ConnectRequest<'a> {
 pub struct ResumeRequest<'a> {
     /// The private id it was given.
     pub pid: &'a str,
-    /// The offset of the last event it saw.
-    pub offset: &'a str,
+    /// The offset of the last event it saw; [`Offset::NOWHERE`] where what it gave is no offset.
+    pub offset: Offset,
 }
 
 /// A client may join.
@@ -53,7 +54,7 @@ pub struct RecoveryState {
     /// The private id; the old one where the session is resumed.
     pub pid: ByteString,
     /// The place in the log from which on it misses things.
-    pub offset: ByteString,
+    pub offset: Offset,
     /// The socket id of the session that is resumed; a new session gets a new one.
     pub resumed_socket: Option<ByteString>,
 }
@@ -142,7 +143,7 @@ pub trait Handler<D: Send + Sync + 'static>: Send + Sync + 'static {
 
     /// What a resumed socket missed since `offset`, oldest first. It is in its rooms already: what comes meanwhile is
     /// held back and not given twice. `None` where something may be missing: the client then gets a new session.
-    async fn missed(&self, socket: &Arc<Socket<D>>, offset: &str) -> Option<Vec<MissedEvent>>;
+    async fn missed(&self, socket: &Arc<Socket<D>>, offset: Offset) -> Option<Vec<MissedEvent>>;
 
     /// A client has joined, and has been told.
     async fn connected(&self, socket: &Arc<Socket<D>>);

@@ -5,7 +5,10 @@ mod remote;
 use std::sync::{Arc, OnceLock};
 
 use bytestring::ByteString;
-use carillon_protocol::{adapter::Broadcast, id::Room};
+use carillon_protocol::{
+    adapter::{Broadcast, Offset},
+    id::Room,
+};
 use dashmap::DashMap;
 
 use crate::{
@@ -53,7 +56,7 @@ impl<D> Hub<D> {
     /// Gives an event to each socket that it is for; answers how many there were. Each of them has it in its queue when
     /// this returns. With an `offset`, sockets that can be recovered get it as one more argument; without one, where the
     /// event ends in text, the one that they have.
-    pub fn deliver(&self, broadcast: &Broadcast, offset: Option<&ByteString>) -> usize {
+    pub fn deliver(&self, broadcast: &Broadcast, offset: Option<Offset>) -> usize {
         self.deliver_tracked(broadcast, offset, None)
     }
 
@@ -61,7 +64,7 @@ impl<D> Hub<D> {
     pub fn deliver_tracked(
         &self,
         broadcast: &Broadcast,
-        offset: Option<&ByteString>,
+        offset: Option<Offset>,
         tracked: Option<Tracked>,
     ) -> usize {
         let Some(namespace) = self.namespace(&broadcast.nsp) else {

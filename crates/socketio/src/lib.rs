@@ -14,7 +14,7 @@
 //!
 //! ```
 //! use std::sync::Arc;
-//! use carillon_protocol::value::Value;
+//! use carillon_protocol::{adapter::Offset, value::Value};
 //! use carillon_socketio::{
 //!     Admission, Config, ConnectRequest, Counters, DisconnectReason, Engine, Handler, Hub, MissedEvent, Refusal, Socket,
 //!     SocketIo,
@@ -31,7 +31,7 @@
 //!     async fn connect(&self, _request: ConnectRequest<'_>) -> Result<Admission<()>, Refusal> {
 //!         Ok(Admission { data: (), rooms: vec![], recovery: None })
 //!     }
-//!     async fn missed(&self, _socket: &Arc<Socket<()>>, _offset: &str) -> Option<Vec<MissedEvent>> {
+//!     async fn missed(&self, _socket: &Arc<Socket<()>>, _offset: Offset) -> Option<Vec<MissedEvent>> {
 //!         None
 //!     }
 //!     async fn connected(&self, socket: &Arc<Socket<()>>) {

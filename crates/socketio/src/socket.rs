@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytestring::ByteString;
 use carillon_protocol::{
-    adapter::Broadcast,
+    adapter::{Broadcast, Offset},
     id::Room,
     socket::{Body, Frames, Packet, Parser},
     value::{Object, Value},
@@ -31,16 +31,13 @@ use outlet::{Cork, Corked, Flow, Outlet};
 
 pub(crate) use outlet::{Dismissal, Position};
 
-/// A place in no log.
-const NOWHERE: ByteString = ByteString::from_static("-");
-
 /// An event that a resumed session missed.
 #[derive(Debug, Clone)]
 pub struct MissedEvent {
     /// The event.
     pub broadcast: Arc<Broadcast>,
-    /// Its place in the log: an epoch, a dot and a number that grows within it.
-    pub offset: ByteString,
+    /// Its place in the log.
+    pub offset: Offset,
     /// Whether its way is measured.
     pub tracked: Option<Tracked>,
 }
@@ -72,7 +69,7 @@ pub(crate) struct SocketParts<D> {
     pub(crate) id: ByteString,
     pub(crate) nsp: ByteString,
     pub(crate) pid: Option<ByteString>,
-    pub(crate) offset: Option<ByteString>,
+    pub(crate) offset: Offset,
     pub(crate) parser: Parser,
     pub(crate) session: Arc<Session>,
     pub(crate) data: D,
@@ -104,7 +101,7 @@ impl<D> Socket<D> {
             data,
             outlet: Mutex::new(Outlet {
                 offset,
-                begun_at: None,
+                begun_at: Offset::NOWHERE,
                 flow,
                 dismissed: None,
             }),
@@ -159,7 +156,7 @@ impl<D> Socket<D> {
         let Outlet { offset, flow, .. } = &mut *outlet;
         match flow {
             Flow::Corked(corked) => corked.hold_back(|| Corked::Own(args.to_vec())),
-            Flow::Open => self.session.send(self.encode(args, offset.as_ref()), false),
+            Flow::Open => self.session.send(self.encode(args, *offset), false),
             Flow::Elsewhere | Flow::Shut => Sent::Closed,
         }
     }
@@ -214,23 +211,23 @@ impl<D> Socket<D> {
 
     /// How far the client has everything: see [`Socket::advance`].
     #[must_use]
-    pub fn offset(&self) -> Option<ByteString> {
-        self.outlet.lock().offset.clone()
+    pub fn offset(&self) -> Offset {
+        self.outlet.lock().offset
     }
 
     /// Moves the offset from `seen` to `offset`, where nothing has moved it since. For a place in the log before which
     /// nothing can still come to this socket.
-    pub fn advance(&self, seen: Option<&ByteString>, offset: ByteString) {
+    pub fn advance(&self, seen: Offset, offset: Offset) {
         let mut outlet = self.outlet.lock();
-        if outlet.offset.as_ref() == seen {
-            outlet.offset = Some(offset);
+        if outlet.offset == seen {
+            outlet.offset = offset;
         }
     }
 
     /// The session is not to be recovered from where it is now: what makes it up could not be kept. The client is told a place
     /// in no log with what it is sent next, until an event has one again.
     pub fn lose_place(&self) {
-        self.outlet.lock().offset = Some(NOWHERE);
+        self.outlet.lock().offset = Offset::NOWHERE;
     }
 
     /// Ends the session under it.
@@ -261,15 +258,15 @@ impl<D> Socket<D> {
                     return Corked::Own(event.args().to_vec());
                 }
                 Corked::Broadcast {
-                    packet: event.outbound(self.parser, is_recoverable, None),
-                    offset: event.offset().cloned(),
+                    packet: event.outbound(self.parser, is_recoverable, Offset::NOWHERE),
+                    offset: event.offset(),
                 }
             }),
             Flow::Open => {
-                let packet = event.outbound(self.parser, is_recoverable, offset.as_ref());
+                let packet = event.outbound(self.parser, is_recoverable, *offset);
                 let sent = self.session.send_tracked(packet, event.is_volatile());
                 if let Some(place) = event.offset().filter(|_| sent == Sent::Queued) {
-                    *offset = Some(place.clone());
+                    *offset = place;
                 }
                 sent
             }
@@ -284,38 +281,37 @@ impl<D> Socket<D> {
             return false;
         }
         let encode = |event: &MissedEvent| Outbound {
-            frames: self.encode(&event.broadcast.event, Some(&event.offset)),
+            frames: self.encode(&event.broadcast.event, event.offset),
             tracked: event.tracked,
         };
         let mut packets: Vec<Outbound> = missed.iter().map(encode).collect();
         packets.push(self.encode_body(Body::Connect(self.confirmation())).into());
 
         let mut outlet = self.outlet.lock();
-        let last = missed.last().map(|event| event.offset.clone());
-        let last = last.or_else(|| outlet.offset.take());
+        let last = missed.last().map_or(outlet.offset, |event| event.offset);
         self.open(&mut outlet, packets, last)
     }
 
     /// Sends `packets`, then what was held back, from then on everything at once, but never what the log has up to `last`,
     /// the place that the client is at after `packets`: this node may be behind the log.
-    fn open(&self, outlet: &mut Outlet, mut packets: Vec<Outbound>, mut last: Option<ByteString>) -> bool {
+    fn open(&self, outlet: &mut Outlet, mut packets: Vec<Outbound>, mut last: Offset) -> bool {
         let Flow::Corked(corked) = std::mem::replace(&mut outlet.flow, Flow::Shut) else {
             return true;
         };
         let Some(corked) = corked.events() else {
             return false;
         };
-        outlet.begun_at.clone_from(&last);
+        outlet.begun_at = last;
         for event in corked {
             match event {
                 Corked::Broadcast {
                     offset: Some(offset), ..
-                } if outlet.has_had(&offset) => {}
+                } if outlet.has_had(offset) => {}
                 Corked::Broadcast { packet, offset } => {
                     packets.push(packet);
-                    last = offset.or(last);
+                    last = offset.unwrap_or(last);
                 }
-                Corked::Own(args) => packets.push(self.encode(&args, last.as_ref()).into()),
+                Corked::Own(args) => packets.push(self.encode(&args, last).into()),
             }
         }
         let dismissed = outlet.dismissed.is_some();
@@ -368,10 +364,9 @@ impl<D> Socket<D> {
     }
 
     /// An event with `offset` as one more argument, where the socket can be recovered.
-    fn encode(&self, args: &[Value], offset: Option<&ByteString>) -> Frames {
-        let offset = offset.filter(|_| self.is_recoverable());
-        self.parser
-            .encode_event(&self.nsp, args, offset.map(|offset| &**offset), None)
+    fn encode(&self, args: &[Value], offset: Offset) -> Frames {
+        let offset = self.is_recoverable().then_some(offset);
+        self.parser.encode_event(&self.nsp, args, offset, None)
     }
 
     fn encode_body(&self, body: Body) -> Frames {

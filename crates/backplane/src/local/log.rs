@@ -2,11 +2,14 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use bytestring::ByteString;
-use carillon_protocol::{adapter::Broadcast, id::Room, value::Value};
+use carillon_protocol::{
+    adapter::{Broadcast, Epoch, Offset},
+    id::Room,
+    value::Value,
+};
 use tokio::time::Instant;
 
-use crate::{Missed, Offset};
+use crate::Missed;
 
 /// How much of the past the log keeps, besides its window of time.
 #[derive(Debug, Clone, Copy)]
@@ -37,7 +40,8 @@ struct Entry {
 
 #[derive(Debug)]
 pub(super) struct Log {
-    epoch: String,
+    /// Tells this process's offsets from those of any other.
+    epoch: Epoch,
     window: Duration,
     bounds: LogBounds,
     entries: VecDeque<Entry>,
@@ -47,9 +51,9 @@ pub(super) struct Log {
 }
 
 impl Log {
-    pub(super) fn new(epoch: &str, window: Duration, bounds: LogBounds) -> Self {
+    pub(super) fn new(window: Duration, bounds: LogBounds) -> Self {
         Self {
-            epoch: epoch.to_owned(),
+            epoch: Epoch::of_bits(rand::random()),
             window,
             bounds,
             entries: VecDeque::new(),
@@ -76,17 +80,13 @@ impl Log {
         self.offset(self.last)
     }
 
-    pub(super) fn since(&self, offset: &str, rooms: &[Room]) -> Option<Vec<Missed>> {
-        let number: u64 = offset
-            .strip_prefix(&self.epoch)?
-            .strip_prefix('.')?
-            .parse()
-            .ok()?;
+    pub(super) fn since(&self, from: Offset, rooms: &[Room]) -> Option<Vec<Missed>> {
+        let next = from.number() + 1;
         let oldest = self.entries.front().map_or(self.last + 1, |entry| entry.number);
-        if number > self.last || number + 1 < oldest {
+        if !from.is_up_to(self.head()) || next < oldest {
             return None;
         }
-        let skip = usize::try_from(number + 1 - oldest).ok()?;
+        let skip = usize::try_from(next - oldest).ok()?;
         let missed = self
             .entries
             .iter()
@@ -102,8 +102,9 @@ impl Log {
         )
     }
 
+    /// Past the last number there is, which no process lives to see, nobody is recovered.
     fn offset(&self, number: u64) -> Offset {
-        ByteString::from(format!("{}.{number}", self.epoch))
+        Offset::new(self.epoch, number).unwrap_or(Offset::NOWHERE)
     }
 
     fn trim(&mut self) {
@@ -156,81 +157,66 @@ mod tests {
         })
     }
 
-    fn numbers(log: &Log, offset: &str, rooms: &[&'static str]) -> Option<Vec<String>> {
+    fn numbers(log: &Log, from: Offset, rooms: &[&'static str]) -> Option<Vec<u64>> {
         let rooms: Vec<Room> = rooms.iter().map(|name| Room::new(*name)).collect();
-        Some(
-            log.since(offset, &rooms)?
-                .into_iter()
-                .map(|missed| missed.offset.to_string())
-                .collect(),
-        )
+        let missed = log.since(from, &rooms)?;
+        assert!(missed.iter().all(|missed| missed.offset.epoch() == log.epoch));
+        Some(missed.into_iter().map(|missed| missed.offset.number()).collect())
     }
 
     #[tokio::test]
     async fn gives_what_came_after_an_offset_for_the_rooms() {
-        let mut log = Log::new("x", WINDOW, LogBounds::default());
+        let mut log = Log::new(WINDOW, LogBounds::default());
         let start = log.head();
         log.append(to(&["a"], &[]));
-        log.append(to(&["b"], &[]));
+        let second = log.append(to(&["b"], &[]));
         log.append(to(&[], &["a"]));
-        log.append(to(&[], &[]));
+        let last = log.append(to(&[], &[]));
 
-        assert_eq!(
-            numbers(&log, &start, &["a"]),
-            Some(vec!["x.1".to_owned(), "x.4".to_owned()])
-        );
-        assert_eq!(
-            numbers(&log, "x.2", &["b"]),
-            Some(vec!["x.3".to_owned(), "x.4".to_owned()])
-        );
-        assert_eq!(numbers(&log, "x.4", &["a"]), Some(vec![]));
+        assert_eq!(numbers(&log, start, &["a"]), Some(vec![1, 4]));
+        assert_eq!(numbers(&log, second, &["b"]), Some(vec![3, 4]));
+        assert_eq!(numbers(&log, last, &["a"]), Some(vec![]));
+        assert_eq!(log.head(), last);
     }
 
     #[tokio::test]
-    async fn an_offset_of_nobody_is_refused() {
-        let mut log = Log::new("x", WINDOW, LogBounds::default());
+    async fn an_offset_of_no_place_in_this_log_is_refused() {
+        let mut log = Log::new(WINDOW, LogBounds::default());
         log.append(to(&[], &[]));
 
-        for offset in ["", "x", "x.", "x.2", "x.-1", "y.1", "x.18446744073709551615"] {
+        let in_another = Log::new(WINDOW, LogBounds::default()).head();
+        for offset in [log.offset(2), log.offset(1 << 53), in_another, Offset::NOWHERE] {
             assert_eq!(numbers(&log, offset, &[]), None, "{offset}");
         }
     }
 
     #[tokio::test]
     async fn what_was_trimmed_by_count_or_bytes_cannot_be_recovered() {
-        let mut few = Log::new(
-            "x",
-            WINDOW,
-            LogBounds {
-                events: 2,
-                bytes: usize::MAX,
-            },
-        );
-        let mut small = Log::new(
-            "x",
-            WINDOW,
-            LogBounds {
-                events: 100,
-                bytes: 600,
-            },
-        );
-        for log in [&mut few, &mut small] {
-            for _ in 0..4 {
-                log.append(to(&[], &[]));
-            }
-            assert_eq!(numbers(log, "x.1", &[]), None);
-            assert_eq!(numbers(log, "x.2", &[]).map(|missed| missed.len()), Some(2));
+        let few = LogBounds {
+            events: 2,
+            bytes: usize::MAX,
+        };
+        let small = LogBounds {
+            events: 100,
+            bytes: 600,
+        };
+        for bounds in [few, small] {
+            let mut log = Log::new(WINDOW, bounds);
+            let places = [(); 4].map(|()| log.append(to(&[], &[])));
+            assert_eq!(numbers(&log, places[0], &[]), None);
+            assert_eq!(numbers(&log, places[1], &[]), Some(vec![3, 4]));
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_is_older_than_the_window_goes() {
-        let mut log = Log::new("x", WINDOW, LogBounds::default());
-        log.append(to(&[], &[]));
+        let mut log = Log::new(WINDOW, LogBounds::default());
+        let start = log.head();
+        let first = log.append(to(&[], &[]));
         tokio::time::advance(WINDOW + Duration::from_millis(1)).await;
         log.append(to(&[], &[]));
 
-        assert_eq!(numbers(&log, "x.0", &[]), None);
-        assert_eq!(numbers(&log, "x.1", &[]).map(|missed| missed.len()), Some(1));
+        assert_eq!(numbers(&log, start, &[]), None);
+        assert_eq!(numbers(&log, first, &[]), Some(vec![2]));
     }
 }

@@ -231,7 +231,7 @@ impl RedisBackplane {
         }
         let ring = self.keyring.ring();
         for Leaving { broadcast, id, .. } in leaving {
-            let payload = log::unplaced(&self.codec.kept(&ring.identity, broadcast, id))?;
+            let payload = log::unplaced(&self.codec.kept(&ring.identity, broadcast, id));
             let channel = self.codec.channel_of_rooms(&broadcast.rooms);
             let shard = self.shards.read().of(&channel);
             let command = self.codec.publish(&channel, &payload);

@@ -11,10 +11,9 @@ use std::{
 
 use bytes::Bytes;
 use carillon_protocol::{
-    adapter::{Broadcast, Epoch, Offset as Place},
+    adapter::{Broadcast, Epoch, Offset},
     id::Room,
 };
-use rand::distr::{Alphanumeric, SampleString};
 use redis::{Cmd, Pipeline, Value, streams::StreamRangeReply};
 
 use super::{
@@ -24,7 +23,7 @@ use super::{
     routing::Frame,
     scripts,
 };
-use crate::{Missed, Offset, Placement, Result, Unavailable};
+use crate::{Missed, Placement, Result, Unavailable};
 
 pub(super) use announce::Announce;
 pub(super) use append::{Append, placement, unplaced};
@@ -42,8 +41,8 @@ const MAX_MISSED: usize = 2_000;
 /// What the log's own key holds: epoch, number of the newest entry.
 type Head = (Option<String>, Option<u64>);
 
-fn place((epoch, number): &Head) -> Option<Place> {
-    Place::new(Epoch::parse(epoch.as_deref()?)?, number.unwrap_or_default())
+fn place((epoch, number): &Head) -> Option<Offset> {
+    Offset::new(Epoch::parse(epoch.as_deref()?)?, number.unwrap_or_default())
 }
 
 impl RedisBackplane {
@@ -51,9 +50,9 @@ impl RedisBackplane {
     /// what tells the data that Redis holds now from what it held before it lost anything.
     pub(super) async fn renew_epoch(&self) -> Result<String> {
         let has_unlogged = self.has_unlogged.swap(false, Ordering::AcqRel);
-        let fresh = Alphanumeric.sample_string(&mut rand::rng(), 8);
+        let fresh = Epoch::of_bits(rand::random());
         let mut call = self.scripts.epoch.key(self.names.log());
-        call.arg(i32::from(has_unlogged)).arg(fresh);
+        call.arg(i32::from(has_unlogged)).arg(fresh.to_string());
         let renewed = self.commands.script::<String>(&call).await;
         if renewed.is_err() && has_unlogged {
             self.mark_unlogged();
@@ -74,9 +73,10 @@ impl RedisBackplane {
             .arg(&*frame);
         let answer = self.call(&self.own_channel, &self.scripts.head, call).await?;
         let place: String = redis::from_redis_value(answer).map_err(unreadable)?;
-        let place = Place::parse(&place).ok_or_else(|| Unavailable::new("the log's place cannot be read"))?;
+        let place =
+            Offset::parse(&place).ok_or_else(|| Unavailable::new("the log's place cannot be read"))?;
         in_time(mark.passed()).await?;
-        Ok(place.into())
+        Ok(place)
     }
 
     /// Whether message `seq` of `chat` may be published now ([`Placement::Placed`]).
@@ -109,10 +109,7 @@ impl RedisBackplane {
         command
     }
 
-    pub(super) async fn since(&self, offset: &str, rooms: &[Room]) -> Result<Option<Vec<Missed>>> {
-        let Some(from) = Place::parse(offset) else {
-            return Ok(None);
-        };
+    pub(super) async fn since(&self, from: Offset, rooms: &[Room]) -> Result<Option<Vec<Missed>>> {
         let rooms: HashSet<&Room> = rooms.iter().collect();
         let streams = std::iter::once((self.names.stream_of_all(), COMMON_ENTRIES)).chain(
             rooms
@@ -131,10 +128,7 @@ impl RedisBackplane {
             return Err(Unavailable::new("the log's answer is empty"));
         };
         let head: Head = redis::from_redis_value(head.clone()).map_err(unreadable)?;
-        let Some(head) = place(&head).filter(|head| head.epoch() == from.epoch()) else {
-            return Ok(None);
-        };
-        if from.number() > head.number() {
+        if !place(&head).is_some_and(|head| from.is_up_to(head)) {
             return Ok(None);
         }
         let mut merged = BTreeMap::new();
@@ -147,7 +141,7 @@ impl RedisBackplane {
         if merged.len() > MAX_MISSED {
             return Ok(None);
         }
-        Ok(self.concerning(&merged, head.epoch(), &rooms))
+        Ok(self.concerning(&merged, from.epoch(), &rooms))
     }
 
     /// Those of `entries` that are not for others alone. `None` where one cannot be read: something would be missing.
@@ -165,7 +159,7 @@ impl RedisBackplane {
             }
             missed.push(Missed {
                 broadcast: Arc::new(broadcast),
-                offset: Place::new(epoch, *number)?.into(),
+                offset: Offset::new(epoch, *number)?,
             });
         }
         Some(missed)

@@ -16,7 +16,7 @@ use redis::{
 use tokio_util::sync::CancellationToken;
 
 use super::{RedisBackplane, echoes::Arrival, keyring::Ring};
-use crate::{Offset, Place};
+use crate::Place;
 
 /// Most uids whose trustworthiness is remembered.
 const MAX_KNOWN_UIDS: usize = 1024;
@@ -134,8 +134,11 @@ impl RedisBackplane {
         let Some(kept) = kept else {
             return node.deliver(&received.broadcast, Place::Unkept);
         };
-        let offset = (!self.is_cluster()).then(|| Offset::from(kept.offset));
-        let place = offset.as_ref().map_or(Place::Unlogged, Place::At);
+        let place = if self.is_cluster() {
+            Place::Unlogged
+        } else {
+            Place::At(kept.offset)
+        };
         if received.uid != ring.identity.uid {
             return node.deliver(&received.broadcast, place);
         }

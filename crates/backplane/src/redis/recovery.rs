@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytestring::ByteString;
-use carillon_protocol::id::Room;
+use carillon_protocol::{adapter::Offset, id::Room};
 use tokio::time::Instant;
 
 use super::{
@@ -19,7 +19,7 @@ use super::{
     lifetimes::{self, PROLONGING},
     millis,
 };
-use crate::{Missed, Offset, Recovery, Result, SessionRecord};
+use crate::{Missed, Recovery, Result, SessionRecord};
 
 pub(super) use sessions::Sessions;
 use sessions::{End, Own, State};
@@ -75,7 +75,7 @@ impl Recovery for RedisBackplane {
         Ok(taken)
     }
 
-    async fn missed(&self, offset: &str, rooms: &[Room]) -> Result<Option<Vec<Missed>>> {
+    async fn missed(&self, offset: Offset, rooms: &[Room]) -> Result<Option<Vec<Missed>>> {
         self.reachable()?;
         self.since(offset, rooms).await
     }

@@ -79,8 +79,7 @@ async fn all_nodes_see_one_order() {
     let events = one.recorder.events();
     assert_eq!(events, two.recorder.events());
     assert_eq!(events, three.recorder.events());
-    let offsets: Vec<_> = events.iter().map(|(_, offset)| offset.clone().unwrap()).collect();
-    assert!(offsets.is_sorted());
+    assert!(events.is_sorted_by_key(|(_, offset)| offset.unwrap().number()));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -101,11 +101,11 @@ async fn an_echo_that_comes_after_its_timeout_is_not_delivered_again() {
         .collect();
     assert!(offsets.iter().all(Option::is_some));
     // One node's sockets have an event that they cannot continue from.
-    let before = offsets[0].clone().unwrap();
+    let before = offsets[0].unwrap();
     let refused = async {
         while two
             .backplane
-            .missed(&before, &[Room::new("a")])
+            .missed(before, &[Room::new("a")])
             .await
             .unwrap()
             .is_some()
@@ -188,7 +188,7 @@ async fn a_redis_that_becomes_a_replica_is_no_use() {
     let node = Node::start(&server).await;
     node.occupy(&["a"]).await;
     node.backplane.publish(event("before", &["a"])).await.unwrap();
-    let before = node.recorder.events()[0].1.clone().unwrap();
+    let before = node.recorder.events()[0].1.unwrap();
 
     let failed_over = Instant::now();
     let _: String = server
@@ -202,7 +202,7 @@ async fn a_redis_that_becomes_a_replica_is_no_use() {
     assert!(node.recorder.events()[1].1.is_some());
     assert_eq!(
         node.backplane
-            .missed(&before, &[Room::new("a")])
+            .missed(before, &[Room::new("a")])
             .await
             .unwrap()
             .map(|missed| missed.len()),

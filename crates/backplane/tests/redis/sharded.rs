@@ -59,7 +59,7 @@ async fn events_and_fences_have_one_order() {
     }
     assert_eq!(one.recorder.told(), two.recorder.told());
     let rooms = ["a", "b"].map(Room::new);
-    let missed = two.backplane.missed(&start, &rooms).await.unwrap().unwrap();
+    let missed = two.backplane.missed(start, &rooms).await.unwrap().unwrap();
     assert_eq!(missed.len(), 160, "all but those for the long room");
     assert_eq!(one.backplane.health().malformed, 0);
 }

@@ -5,12 +5,12 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use bytes::Bytes;
 use carillon_backplane::{
-    Announcement, Asked, Backplane as _, Fanout as _, Inbound, NodeTag, Offset, Place, Presence as _,
-    Routing as _, Selection, SocketSummary,
+    Announcement, Asked, Backplane as _, Fanout as _, Inbound, NodeTag, Place, Presence as _, Routing as _,
+    Selection, SocketSummary,
     redis::{RedisBackplane, RedisOptions},
 };
 use carillon_protocol::{
-    adapter::Broadcast,
+    adapter::{Broadcast, Offset},
     id::{Room, UserId},
     presence::Status,
     time::Timestamp,
@@ -143,10 +143,10 @@ impl Drop for CountDrop {
 
 #[async_trait]
 impl Inbound for Recorder {
-    fn deliver(&self, broadcast: &Broadcast, place: Place<'_>) {
+    fn deliver(&self, broadcast: &Broadcast, place: Place) {
         let name = broadcast.event[0].as_text().unwrap().to_string();
         let offset = match place {
-            Place::At(offset) => Some(offset.clone()),
+            Place::At(offset) => Some(offset),
             Place::Unlogged | Place::Unkept => None,
         };
         if place == Place::Unkept {

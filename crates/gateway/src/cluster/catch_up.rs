@@ -11,8 +11,8 @@
 //! A client recovers from the last offset that it was given, so an offset says that nothing before it is missing. That is not so
 //! from the beginning of an outage until all is read that was missed, nor from a gap in a chat until that is filled. It is not
 //! enough that the epoch ends with an outage: the node is back under the new epoch, and its events of other rooms would carry
-//! clients past what is still to be read. Meanwhile what is kept carries an offset that is nowhere ([`carillon_backplane::nowhere`]),
-//! whatever its place in the log, and so does what was read from the store and what is delivered here alone. A client that comes
+//! clients past what is still to be read. Meanwhile what is kept carries an offset that is nowhere
+//! ([`carillon_protocol::adapter::Offset::NOWHERE`]), whatever its place in the log, and so does what was read from the store and what is delivered here alone. A client that comes
 //! back with it, to whichever node, is new: it lacks nothing that the log would not give it, and is given nothing twice. (With no
 //! offset at all it would keep an older one, which may still be good, and be given again what it got since.) The next event after
 //! that has an offset again.
@@ -172,7 +172,7 @@ impl CatchUp {
     }
 
     /// Gives an event to this node's sockets, unless they had it, or something before it is missing.
-    pub fn deliver(&self, broadcast: &Broadcast, place: Place<'_>) {
+    pub fn deliver(&self, broadcast: &Broadcast, place: Place) {
         if place == Place::Unkept {
             return self.outlet.give(broadcast, place);
         }

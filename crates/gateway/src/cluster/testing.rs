@@ -13,7 +13,11 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use bytestring::ByteString;
 use carillon_backplane::{Fanout, NodeTag, Placement, RouteError, Routing, Unavailable};
-use carillon_protocol::{adapter::Broadcast, id::Room, id::UserId, value::Value};
+use carillon_protocol::{
+    adapter::{Broadcast, Offset},
+    id::{Room, UserId},
+    value::Value,
+};
 use carillon_socketio::{
     Admission, Arriving, Config, ConnectRequest, Counters, DisconnectReason, Engine, Handler, Handshake, Hub,
     Ids, MissedEvent, Refusal, Socket, SocketIo, random_id,
@@ -312,7 +316,7 @@ impl Handler<()> for App {
         })
     }
 
-    async fn missed(&self, _socket: &Arc<Socket<()>>, _offset: &str) -> Option<Vec<MissedEvent>> {
+    async fn missed(&self, _socket: &Arc<Socket<()>>, _offset: Offset) -> Option<Vec<MissedEvent>> {
         None
     }
 

@@ -152,7 +152,7 @@ pub(crate) struct Announced(Mutex<Vec<Broadcast>>);
 
 #[async_trait]
 impl Inbound for Announced {
-    fn deliver(&self, broadcast: &Broadcast, place: Place<'_>) {
+    fn deliver(&self, broadcast: &Broadcast, place: Place) {
         assert_eq!(
             place == Place::Unkept,
             broadcast.volatile,

@@ -2,8 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use carillon_backplane::Offset;
-use carillon_protocol::{adapter::Broadcast, id::ObjectId, time::Timestamp, value::Value};
+use carillon_protocol::{
+    adapter::{Broadcast, Offset},
+    id::ObjectId,
+    time::Timestamp,
+    value::Value,
+};
 use carillon_socketio::{Hub, Path, Tracked};
 use tokio::time::Instant;
 
@@ -65,7 +69,7 @@ impl<'a> Told<'a> {
 
 impl Delivery {
     /// Gives an event to the sockets that it is for.
-    pub fn deliver(&self, broadcast: &Broadcast, offset: Option<&Offset>) {
+    pub fn deliver(&self, broadcast: &Broadcast, offset: Option<Offset>) {
         let Some(told) = Told::of(broadcast) else {
             self.hub.deliver(broadcast, offset);
             return;

@@ -21,6 +21,18 @@ impl Epoch {
         let epoch: [u8; 8] = text.as_bytes().try_into().ok()?;
         epoch.iter().all(u8::is_ascii_alphanumeric).then_some(Self(epoch))
     }
+
+    /// The epoch that random bits make: of 62^8 each with nearly the same probability.
+    #[must_use]
+    pub fn of_bits(bits: u64) -> Self {
+        const SIGNS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+        let mut rest = bits;
+        Self(std::array::from_fn(|_| {
+            let sign = usize::try_from(rest % 62).ok().and_then(|at| SIGNS.get(at));
+            rest /= 62;
+            sign.copied().unwrap_or(b'0')
+        }))
+    }
 }
 
 impl fmt::Display for Epoch {
@@ -51,6 +63,13 @@ pub struct Offset {
 }
 
 impl Offset {
+    /// A place in no log: whoever comes back with it is not recovered. For sockets that were given something that the log
+    /// cannot be read on from.
+    pub const NOWHERE: Self = Self {
+        epoch: Epoch(*b"nowhere0"),
+        number: 0,
+    };
+
     /// The place `number` of `epoch`; `None` beyond 2^53.
     #[must_use]
     pub fn new(epoch: Epoch, number: u64) -> Option<Self> {
@@ -77,6 +96,12 @@ impl Offset {
     #[must_use]
     pub const fn number(self) -> u64 {
         self.number
+    }
+
+    /// Whether it is `end`, or before it in the same log. Nothing is before, or at, [`Offset::NOWHERE`].
+    #[must_use]
+    pub fn is_up_to(self, end: Self) -> bool {
+        self.epoch == end.epoch && self.number <= end.number && end != Self::NOWHERE
     }
 
     /// Its text.
@@ -121,6 +146,36 @@ mod tests {
             assert_eq!(Offset::parse(&offset.to_string()), Some(offset));
         }
         assert_eq!(Offset::new(epoch, MAX_NUMBER + 1), None);
+    }
+
+    #[test]
+    fn places_compare_within_their_epoch() {
+        let place = |epoch: &str, number| Offset::new(Epoch::parse(epoch).unwrap(), number).unwrap();
+        let end = place("k3Zp09aQ", 10);
+        for (number, up_to) in [(9, true), (10, true), (11, false), (100, false), (9_000, false)] {
+            assert_eq!(place("k3Zp09aQ", number).is_up_to(end), up_to);
+            assert!(!place("a3Zp09aQ", number).is_up_to(end));
+        }
+        for place in [end, Offset::NOWHERE] {
+            assert!(!place.is_up_to(Offset::NOWHERE));
+            assert!(!Offset::NOWHERE.is_up_to(place));
+        }
+    }
+
+    #[test]
+    fn any_bits_make_an_epoch() {
+        for bits in [0, 1, 61, 62, u64::MAX - 1, u64::MAX] {
+            let epoch = Epoch::of_bits(bits);
+            assert_eq!(Epoch::parse(&epoch.to_string()), Some(epoch));
+        }
+        assert_ne!(Epoch::of_bits(61), Epoch::of_bits(62));
+    }
+
+    #[test]
+    fn nowhere_is_a_place_like_any_other_in_text() {
+        let text = Offset::NOWHERE.to_string();
+        assert_eq!(text, "nowhere0.0000000000000000");
+        assert_eq!(Offset::parse(&text), Some(Offset::NOWHERE));
     }
 
     #[test]

@@ -4,10 +4,11 @@ mod decoder;
 
 use super::{Body, Frames, Packet};
 use crate::{
+    adapter::Offset,
     engine::Frame,
     value::{
         Value,
-        json::{Writer, write_display, write_string},
+        json::{Writer, write_display},
     },
 };
 
@@ -39,15 +40,17 @@ pub fn encode(packet: &Packet) -> Frames {
 /// must not be reserved: clients leave on either.
 ///
 /// ```
-/// use carillon_protocol::{engine::Frame, socket::json, value::Value};
+/// use carillon_protocol::{adapter::Offset, engine::Frame, socket::json, value::Value};
 ///
 /// let args = [Value::from("bin"), Value::from(bytes::Bytes::from_static(&[1, 2, 3]))];
-/// let frames = json::encode_event("/", &args, Some("Q83TR2Q"), Some(7));
-/// assert_eq!(frames[0], Frame::Text(r#"451-7["bin",{"_placeholder":true,"num":0},"Q83TR2Q"]"#.into()));
+/// let offset = Offset::parse("k3Zp09aQ.0000000000000042");
+/// let frames = json::encode_event("/", &args, offset, Some(7));
+/// let text = r#"451-7["bin",{"_placeholder":true,"num":0},"k3Zp09aQ.0000000000000042"]"#;
+/// assert_eq!(frames[0], Frame::Text(text.into()));
 /// assert_eq!(frames[1], Frame::Binary(vec![1, 2, 3].into()));
 /// ```
 #[must_use]
-pub fn encode_event(nsp: &str, args: &[Value], offset: Option<&str>, id: Option<u64>) -> Frames {
+pub fn encode_event(nsp: &str, args: &[Value], offset: Option<Offset>, id: Option<u64>) -> Frames {
     encode_args(['2', '5'], nsp, id, args, offset)
 }
 
@@ -57,7 +60,7 @@ fn encode_args(
     nsp: &str,
     id: Option<u64>,
     args: &[Value],
-    offset: Option<&str>,
+    offset: Option<Offset>,
 ) -> Frames {
     let mut out = String::with_capacity(FRAME_CAPACITY);
     let count = args.iter().map(Value::count_binary).sum();
@@ -84,7 +87,9 @@ fn encode_args(
         if !args.is_empty() {
             out.push(',');
         }
-        write_string(&mut out, offset);
+        out.push('"');
+        write_display(&mut out, offset);
+        out.push('"');
     }
     out.push(']');
     std::iter::once(Frame::Text(out.into()))
@@ -252,10 +257,13 @@ mod tests {
 
     #[test]
     fn the_offset_is_one_more_argument() {
-        let frames = encode_event("/", &["hello".into(), "one".into()], Some("Q83TR2O"), None);
+        let offset = Offset::parse("k3Zp09aQ.0000000000000042");
+        let frames = encode_event("/", &["hello".into(), "one".into()], offset, None);
         assert_eq!(
             frames.as_slice(),
-            [Frame::Text(r#"42["hello","one","Q83TR2O"]"#.into())]
+            [Frame::Text(
+                r#"42["hello","one","k3Zp09aQ.0000000000000042"]"#.into()
+            )]
         );
     }
 }

@@ -4,6 +4,7 @@
 
 use super::{Body, DecodeError, Frames, Packet};
 use crate::{
+    adapter::{OFFSET_WIDTH, Offset},
     engine::{Frame, Message},
     limits,
     value::{
@@ -44,7 +45,7 @@ pub fn encode(packet: &Packet) -> Frames {
 /// assert_eq!(frames[0], Frame::Binary(bytes[..].into()));
 /// ```
 #[must_use]
-pub fn encode_event(nsp: &str, args: &[Value], offset: Option<&str>, id: Option<u64>) -> Frames {
+pub fn encode_event(nsp: &str, args: &[Value], offset: Option<Offset>, id: Option<u64>) -> Frames {
     let mut writer = Writer {
         out: Vec::with_capacity(FRAME_CAPACITY),
     };
@@ -55,7 +56,8 @@ pub fn encode_event(nsp: &str, args: &[Value], offset: Option<&str>, id: Option<
     writer.array(args.len() + usize::from(offset.is_some()));
     args.iter().for_each(|arg| writer.value(arg));
     if let Some(offset) = offset {
-        writer.text(offset);
+        writer.text_header(OFFSET_WIDTH);
+        writer.out.extend_from_slice(&offset.to_bytes());
     }
     if let Some(id) = id {
         writer.text("id");
@@ -276,11 +278,12 @@ mod tests {
 
     #[test]
     fn the_offset_is_one_more_argument() {
-        let frames = encode_event("/", &["a".into()], Some("Q83TR2O"), None);
+        let offset = Offset::parse("k3Zp09aQ.0000000000000042");
+        let frames = encode_event("/", &["a".into()], offset, None);
         assert_eq!(
             frames.as_slice(),
             [Frame::Binary(
-                b"\x83\xa4type\x02\xa4data\x92\xa1a\xa7Q83TR2O\xa3nsp\xa1/"[..].into()
+                b"\x83\xa4type\x02\xa4data\x92\xa1a\xb9k3Zp09aQ.0000000000000042\xa3nsp\xa1/"[..].into()
             )]
         );
     }

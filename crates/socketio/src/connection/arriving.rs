@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytestring::ByteString;
-use carillon_protocol::{id::Room, socket::Parser, value::Value};
+use carillon_protocol::{adapter::Offset, id::Room, socket::Parser, value::Value};
 use parking_lot::Mutex;
 
 use super::{
@@ -79,7 +79,7 @@ impl<D: Send + Sync + 'static> Arriving<D> {
             id,
             nsp,
             pid,
-            offset: None,
+            offset: Offset::NOWHERE,
             parser,
             session: Arc::clone(&self.session),
             data,
@@ -102,7 +102,7 @@ impl<D: Send + Sync + 'static> Arriving<D> {
         }
         let left = at_fence.iter().filter(|room| !export.rooms.contains(room));
         left.for_each(|room| self.socket_io.hub.leave(socket, room));
-        socket.go_on(export.position.clone())
+        socket.go_on(export.position)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use bytestring::ByteString;
 use carillon_protocol::{
+    adapter::Offset,
     engine::Message,
     id::Room,
     socket::Parser,
@@ -137,7 +138,7 @@ impl SocketExport {
             .with("nsp", self.nsp)
             .with("id", self.id)
             .with("rooms", names(&self.rooms))
-            .with("offset", self.position.offset)
+            .with("offset", ByteString::from(self.position.offset))
             .with("nextAck", self.position.next_ack)
             .into()
     }
@@ -148,7 +149,7 @@ impl SocketExport {
             id: text(value, "id")?,
             rooms: rooms(value)?,
             position: Position {
-                offset: optional_text(value, "offset")?,
+                offset: Offset::parse(&text(value, "offset")?)?,
                 next_ack: value.get("nextAck")?.as_u64()?,
             },
         })
@@ -184,6 +185,7 @@ fn list<T>(value: &Value, key: &str, item: impl Fn(&Value) -> Option<T>) -> Opti
 
 #[cfg(test)]
 mod tests {
+    use carillon_protocol::adapter::Epoch;
     use proptest::prelude::*;
 
     use super::*;
@@ -223,19 +225,17 @@ mod tests {
     }
 
     fn any_export() -> impl Strategy<Value = ConnectionExport> {
-        let socket = (
-            name(),
-            name(),
-            some_rooms(),
-            proptest::option::of(name()),
-            any::<u64>(),
-        )
-            .prop_map(|(nsp, id, rooms, offset, next_ack)| SocketExport {
+        let offset = (any::<u64>(), 0_u64..1 << 53).prop_filter_map("no offset", |(bits, number)| {
+            Offset::new(Epoch::of_bits(bits), number)
+        });
+        let socket = (name(), name(), some_rooms(), offset, any::<u64>()).prop_map(
+            |(nsp, id, rooms, offset, next_ack)| SocketExport {
                 nsp,
                 id,
                 rooms,
                 position: Position { offset, next_ack },
-            });
+            },
+        );
         (any::<bool>(), proptest::collection::vec(socket, 0..3))
             .prop_map(|(close, sockets)| ConnectionExport { close, sockets })
     }

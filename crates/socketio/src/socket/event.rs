@@ -1,8 +1,7 @@
 //! A broadcast on its way to many sockets.
 
-use bytestring::ByteString;
 use carillon_protocol::{
-    adapter::Broadcast,
+    adapter::{Broadcast, Offset},
     socket::{Frames, Parser},
     value::Value,
 };
@@ -20,7 +19,7 @@ const MAX_KEPT: usize = 4;
 /// are already.
 pub(crate) struct Encoded<'a> {
     broadcast: &'a Broadcast,
-    offset: Option<&'a ByteString>,
+    offset: Option<Offset>,
     repeats_offset: bool,
     tracked: Option<Tracked>,
     made: SmallVec<[Made; MAX_KEPT]>,
@@ -28,16 +27,12 @@ pub(crate) struct Encoded<'a> {
 
 struct Made {
     parser: Parser,
-    offset: Option<ByteString>,
+    offset: Option<Offset>,
     frames: Frames,
 }
 
 impl<'a> Encoded<'a> {
-    pub(crate) fn new(
-        broadcast: &'a Broadcast,
-        offset: Option<&'a ByteString>,
-        tracked: Option<Tracked>,
-    ) -> Self {
+    pub(crate) fn new(broadcast: &'a Broadcast, offset: Option<Offset>, tracked: Option<Tracked>) -> Self {
         Self {
             broadcast,
             offset,
@@ -47,7 +42,7 @@ impl<'a> Encoded<'a> {
         }
     }
 
-    pub(super) const fn offset(&self) -> Option<&'a ByteString> {
+    pub(super) const fn offset(&self) -> Option<Offset> {
         self.offset
     }
 
@@ -65,36 +60,31 @@ impl<'a> Encoded<'a> {
     }
 
     /// For a socket that speaks `parser` and is at `current`.
-    pub(super) fn outbound(
-        &mut self,
-        parser: Parser,
-        is_recoverable: bool,
-        current: Option<&ByteString>,
-    ) -> Outbound {
+    pub(super) fn outbound(&mut self, parser: Parser, is_recoverable: bool, current: Offset) -> Outbound {
         Outbound {
             frames: self.frames(parser, is_recoverable, current),
             tracked: self.tracked,
         }
     }
 
-    fn frames(&mut self, parser: Parser, is_recoverable: bool, current: Option<&ByteString>) -> Frames {
-        let told = if self.repeats_offset { current } else { self.offset };
+    fn frames(&mut self, parser: Parser, is_recoverable: bool, current: Offset) -> Frames {
+        let told = self.repeats_offset.then_some(current).or(self.offset);
         let offset = told.filter(|_| is_recoverable);
         let known = self
             .made
             .iter()
-            .find(|made| made.parser == parser && made.offset.as_ref() == offset);
+            .find(|made| made.parser == parser && made.offset == offset);
         if let Some(made) = known {
             return made.frames.clone();
         }
         let Broadcast { nsp, event, .. } = self.broadcast;
-        let frames = parser.encode_event(nsp, event, offset.map(|offset| &**offset), None);
+        let frames = parser.encode_event(nsp, event, offset, None);
         if self.made.len() == MAX_KEPT {
             self.made.remove(0);
         }
         self.made.push(Made {
             parser,
-            offset: offset.cloned(),
+            offset,
             frames: frames.clone(),
         });
         frames

@@ -22,7 +22,7 @@ impl<D> Socket<D> {
         let mut acks = self.acks.lock();
         acks.clear();
         was_open.then(|| Position {
-            offset: outlet.offset.take(),
+            offset: outlet.offset,
             next_ack: acks.next(),
         })
     }

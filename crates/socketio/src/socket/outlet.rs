@@ -1,7 +1,6 @@
 //! The order of what a socket is given, and how far it has been told.
 
-use bytestring::ByteString;
-use carillon_protocol::value::Value;
+use carillon_protocol::{adapter::Offset, value::Value};
 
 use crate::session::{Outbound, Sent};
 
@@ -12,9 +11,9 @@ const MAX_CORKED: usize = 1_000;
 #[derive(Debug)]
 pub(super) struct Outlet {
     /// The place in the log up to which the client has everything, once it has what is queued.
-    pub(super) offset: Option<ByteString>,
+    pub(super) offset: Offset,
     /// The place at which it began here: what the log has up to there the client has had, whenever it comes to this node.
-    pub(super) begun_at: Option<ByteString>,
+    pub(super) begun_at: Offset,
     pub(super) flow: Flow,
     /// The server has it leave its namespace.
     pub(super) dismissed: Option<Dismissal>,
@@ -22,20 +21,9 @@ pub(super) struct Outlet {
 
 impl Outlet {
     /// Whether the client has had the event at `place` of the log.
-    pub(super) fn has_had(&self, place: &str) -> bool {
-        let begun_at = self.begun_at.as_ref();
-        begun_at.is_some_and(|begun_at| is_up_to(place, begun_at))
+    pub(super) fn has_had(&self, place: Offset) -> bool {
+        place.is_up_to(self.begun_at)
     }
-}
-
-/// Whether `place` of the log is `end` or before it. Places are a number behind an epoch and a dot, padded or not; those of
-/// different epochs do not compare.
-fn is_up_to(place: &str, end: &str) -> bool {
-    (place.len(), place) <= (end.len(), end) && epoch(place) == epoch(end)
-}
-
-fn epoch(place: &str) -> Option<&str> {
-    place.split_once('.').map(|(epoch, _)| epoch)
 }
 
 #[derive(Debug)]
@@ -50,10 +38,10 @@ pub(super) enum Flow {
 }
 
 /// How far a socket is that moves to another node.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Position {
     /// The place in the log up to which the client has everything, once it has what is queued.
-    pub(crate) offset: Option<ByteString>,
+    pub(crate) offset: Offset,
     /// The id of the next event that the client is to answer.
     pub(crate) next_ack: u64,
 }
@@ -73,7 +61,7 @@ pub(super) struct Cork(Vec<Corked>);
 pub(super) enum Corked {
     Broadcast {
         packet: Outbound,
-        offset: Option<ByteString>,
+        offset: Option<Offset>,
     },
     /// Written only when it is sent: its offset is that of the event before it.
     Own(Vec<Value>),
@@ -92,25 +80,5 @@ impl Cork {
     /// What was held back; `None` where some of it was not.
     pub(super) fn events(self) -> Option<Vec<Corked>> {
         (self.0.len() < MAX_CORKED).then_some(self.0)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn places_compare_within_their_epoch() {
-        let padded = |epoch: &str, number: u64| format!("{epoch}.{number:016}");
-        let bare = |epoch: &str, number: u64| format!("{epoch}.{number}");
-        for (number, up_to) in [(9, true), (10, true), (11, false), (100, false), (9_000, false)] {
-            assert_eq!(
-                is_up_to(&padded("k3Zp09aQ", number), &padded("k3Zp09aQ", 10)),
-                up_to
-            );
-            assert_eq!(is_up_to(&bare("k3Zp09aQ", number), &bare("k3Zp09aQ", 10)), up_to);
-            assert!(!is_up_to(&bare("a3Zp09aQ", number), &bare("k3Zp09aQ", 10)));
-        }
-        assert!(!is_up_to("-", "k3Zp09aQ.10"));
     }
 }

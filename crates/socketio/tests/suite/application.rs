@@ -11,7 +11,11 @@ use std::{
 
 use async_trait::async_trait;
 use bytestring::ByteString;
-use carillon_protocol::{adapter::Broadcast, id::Room, value::Value};
+use carillon_protocol::{
+    adapter::{Broadcast, Epoch, Offset},
+    id::Room,
+    value::Value,
+};
 use carillon_socketio::{
     Admission, Arriving, Config, ConnectRequest, Counters, DisconnectReason, Engine, Handler, Handshake, Hub,
     MissedEvent, RecoveryState, Refusal, Session, Socket, SocketIo,
@@ -97,7 +101,7 @@ impl Handler<Value> for TestApp {
             let socket_id = self.lost.lock().remove(resume.pid)?;
             Some(RecoveryState {
                 pid: resume.pid.into(),
-                offset: resume.offset.into(),
+                offset: resume.offset,
                 resumed_socket: Some(socket_id),
             })
         });
@@ -107,7 +111,7 @@ impl Handler<Value> for TestApp {
             let number = self.next_pid.fetch_add(1, Ordering::Relaxed);
             Some(RecoveryState {
                 pid: format!("pid{number}").into(),
-                offset: "o0".into(),
+                offset: place(0),
                 resumed_socket: None,
             })
         });
@@ -118,7 +122,7 @@ impl Handler<Value> for TestApp {
         })
     }
 
-    async fn missed(&self, _socket: &TestSocket, offset: &str) -> Option<Vec<MissedEvent>> {
+    async fn missed(&self, _socket: &TestSocket, offset: Offset) -> Option<Vec<MissedEvent>> {
         self.record(format!("missed since {offset}"));
         let _permit = self.reading.acquire().await.unwrap();
         self.missed.lock().take()
@@ -283,11 +287,16 @@ pub(crate) fn broadcast(name: &'static str, to: &[&str], except: &[&str]) -> Bro
     }
 }
 
+/// A place in the log of the tests.
+pub(crate) fn place(number: u64) -> Offset {
+    Offset::new(Epoch::parse("k3Zp09aQ").unwrap(), number).unwrap()
+}
+
 /// An event in the log.
-pub(crate) fn missed(name: &'static str, offset: &str) -> MissedEvent {
+pub(crate) fn missed(name: &'static str, number: u64) -> MissedEvent {
     MissedEvent {
         tracked: None,
         broadcast: Arc::new(broadcast(name, &[], &[])),
-        offset: offset.into(),
+        offset: place(number),
     }
 }

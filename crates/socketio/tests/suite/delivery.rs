@@ -4,7 +4,7 @@ use carillon_protocol::{adapter::Broadcast, value::Value};
 use carillon_socketio::Sent;
 
 use crate::{
-    application::{App, TestSocket, broadcast, room},
+    application::{App, TestSocket, broadcast, place, room},
     recorder::quiet,
     transport::{Client, Written},
 };
@@ -180,10 +180,9 @@ async fn offsets_are_for_sockets_that_can_be_recovered() {
     let app = App::quiet();
     let (mut recoverable, socket) = app.join("{\"recoverable\":true}").await;
     let (mut plain, other) = app.join("").await;
-    let offset = |name: &'static str| name.into();
 
     socket.emit(&[Value::from("welcome")]);
-    app.hub.deliver(&broadcast("a", &[], &[]), Some(&offset("o1")));
+    app.hub.deliver(&broadcast("a", &[], &[]), Some(place(1)));
     other.emit(&[Value::from("mine")]);
     socket.emit(&[Value::from("b")]);
     app.hub.deliver(
@@ -193,21 +192,21 @@ async fn offsets_are_for_sockets_that_can_be_recovered() {
         },
         None,
     );
-    app.hub.deliver(&broadcast("d", &[], &[]), Some(&offset("o2")));
-    assert_eq!(socket.offset(), Some(offset("o2")));
-    socket.advance(Some(&offset("o1")), offset("o9"));
-    assert_eq!(socket.offset(), Some(offset("o2")));
-    socket.advance(Some(&offset("o2")), offset("o3"));
+    app.hub.deliver(&broadcast("d", &[], &[]), Some(place(2)));
+    assert_eq!(socket.offset(), place(2));
+    socket.advance(place(1), place(9));
+    assert_eq!(socket.offset(), place(2));
+    socket.advance(place(2), place(3));
     socket.emit(&[Value::from("e"), Value::from(true)]);
 
     for expected in [
-        "[\"welcome\",\"o0\"]",
-        "[\"a\",\"o1\"]",
-        "[\"b\",\"o1\"]",
+        "[\"welcome\",\"k3Zp09aQ.0000000000000000\"]",
+        "[\"a\",\"k3Zp09aQ.0000000000000001\"]",
+        "[\"b\",\"k3Zp09aQ.0000000000000001\"]",
         // The client would take the text at the end for its offset.
-        "[\"c\",\"o1\"]",
-        "[\"d\",\"o2\"]",
-        "[\"e\",true,\"o3\"]",
+        "[\"c\",\"k3Zp09aQ.0000000000000001\"]",
+        "[\"d\",\"k3Zp09aQ.0000000000000002\"]",
+        "[\"e\",true,\"k3Zp09aQ.0000000000000003\"]",
     ] {
         assert_eq!(recoverable.text().await, format!("42{expected}"));
     }
@@ -243,14 +242,16 @@ async fn one_event_is_written_for_each_parser() {
         .await;
     msgpack.next().await;
 
-    assert_eq!(app.hub.deliver(&broadcast("x", &[], &[]), Some(&"o1".into())), 2);
+    assert_eq!(app.hub.deliver(&broadcast("x", &[], &[]), Some(place(1))), 2);
 
-    assert_eq!(json.text().await, "42[\"x\",\"o1\"]");
+    assert_eq!(json.text().await, "42[\"x\",\"k3Zp09aQ.0000000000000001\"]");
     let Some(Written::Frame(carillon_protocol::engine::Frame::Binary(event))) = msgpack.next().await else {
         panic!("no msgpack")
     };
     assert!(
-        event.windows(11).any(|part| part == b"\xa4data\x92\xa1x\xa2o1"),
+        event
+            .windows(34)
+            .any(|part| part == b"\xa4data\x92\xa1x\xb9k3Zp09aQ.0000000000000001"),
         "{event:?}"
     );
 }

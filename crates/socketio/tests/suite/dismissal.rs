@@ -11,7 +11,7 @@ use carillon_protocol::{
 use carillon_socketio::{CloseReason, Handshake, Incoming, Selection, Sent};
 
 use crate::{
-    application::{App, TestSocket, broadcast, room},
+    application::{App, TestSocket, broadcast, place, room},
     recorder::{get, post},
     transport::Written,
 };
@@ -186,21 +186,20 @@ async fn a_client_that_is_being_resumed_is_told_once_it_has_what_it_missed() {
     app.handler.lost.lock().insert("pid0".into(), old.id().clone());
     app.handler.reading.forget_permits(100);
     let (mut client, _session) = app.open().await;
-    client.send(r#"40{"pid":"pid0","offset":"o3"}"#).await;
-    app.handler.wait("missed since o3").await;
+    client
+        .send(r#"40{"pid":"pid0","offset":"k3Zp09aQ.0000000000000003"}"#)
+        .await;
+    app.handler.wait("missed since k3Zp09aQ.0000000000000003").await;
 
-    app.hub.deliver(&broadcast("held", &[], &[]), Some(&"o4".into()));
+    app.hub.deliver(&broadcast("held", &[], &[]), Some(place(4)));
     assert_eq!(disconnect(&app, &app.hub.find("/", old.id()).unwrap(), false), 1);
-    assert_eq!(
-        app.hub.deliver(&broadcast("late", &[], &[]), Some(&"o5".into())),
-        0
-    );
-    *app.handler.missed.lock() = Some(vec![crate::application::missed("a", "o3")]);
+    assert_eq!(app.hub.deliver(&broadcast("late", &[], &[]), Some(place(5))), 0);
+    *app.handler.missed.lock() = Some(vec![crate::application::missed("a", 3)]);
     app.handler.reading.add_permits(100);
 
-    assert_eq!(client.text().await, "42[\"a\",\"o3\"]");
+    assert_eq!(client.text().await, "42[\"a\",\"k3Zp09aQ.0000000000000003\"]");
     assert!(client.text().await.starts_with("40{"));
-    assert_eq!(client.text().await, "42[\"held\",\"o4\"]");
+    assert_eq!(client.text().await, "42[\"held\",\"k3Zp09aQ.0000000000000004\"]");
     assert_eq!(client.text().await, "41");
     app.handler
         .wait("disconnected /: server namespace disconnect")

@@ -14,7 +14,7 @@ use carillon_socketio::{Config, Counters, Engine, Handshake, Hub, Ids, Selection
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    application::{App, TestSocket, broadcast, rooms},
+    application::{App, TestSocket, broadcast, place, rooms},
     recorder::{get, post},
 };
 
@@ -86,15 +86,15 @@ async fn an_event_out_of_the_log_leaves_the_client_its_offset() {
     };
 
     app.hub
-        .deliver(&broadcast("a", &[socket.id()], &[]), Some(&"o1".into()));
+        .deliver(&broadcast("a", &[socket.id()], &[]), Some(place(1)));
     app.hub
         .deliver(&typing(vec!["typing".into(), "alice".into()]), None);
     app.hub
         .deliver(&typing(vec!["typing".into(), Value::Int(1)]), None);
 
     for expected in [
-        "[\"a\",\"o1\"]",
-        "[\"typing\",\"alice\",\"o1\"]",
+        "[\"a\",\"k3Zp09aQ.0000000000000001\"]",
+        "[\"typing\",\"alice\",\"k3Zp09aQ.0000000000000001\"]",
         "[\"typing\",1]",
     ] {
         assert_eq!(recoverable.text().await, format!("42{expected}"));
@@ -102,7 +102,7 @@ async fn an_event_out_of_the_log_leaves_the_client_its_offset() {
     for expected in ["[\"typing\",\"alice\"]", "[\"typing\",1]"] {
         assert_eq!(plain.text().await, format!("42{expected}"));
     }
-    assert_eq!(socket.offset(), Some("o1".into()));
+    assert_eq!(socket.offset(), place(1));
 }
 
 /// Ids that tell their place.

@@ -5,7 +5,7 @@ use std::{collections::HashSet, sync::Arc};
 use bytes::Bytes;
 use bytestring::ByteString;
 use carillon_protocol::{
-    adapter::{Epoch, KeptTemplate, Offset as Place},
+    adapter::{KeptTemplate, Offset},
     id::Room,
 };
 use redis::{Cmd, Script, Value};
@@ -144,10 +144,8 @@ pub(in crate::redis) fn placement(answer: &Value) -> Result<Placement> {
 }
 
 /// A broadcast that is kept nowhere and so has no place in the log.
-pub(in crate::redis) fn unplaced(template: &KeptTemplate) -> Result<Bytes> {
-    let nowhere = Epoch::parse("unplaced").and_then(|epoch| Place::new(epoch, 0));
-    let nowhere = nowhere.ok_or_else(|| Unavailable::new("there is no place outside the log"))?;
-    Ok(template.fill(nowhere))
+pub(in crate::redis) fn unplaced(template: &KeptTemplate) -> Bytes {
+    template.fill(Offset::NOWHERE)
 }
 
 #[cfg(test)]

@@ -47,7 +47,7 @@ pub(crate) struct Receiver {
 
 #[async_trait]
 impl Inbound for Receiver {
-    fn deliver(&self, broadcast: &Broadcast, place: Place<'_>) {
+    fn deliver(&self, broadcast: &Broadcast, place: Place) {
         let offset = match place {
             Place::At(offset) => Some(offset),
             Place::Unlogged | Place::Unkept => None,

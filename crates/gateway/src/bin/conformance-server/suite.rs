@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use carillon_protocol::{
+    adapter::Offset,
     engine::{Frame, Message},
     id::Room,
     value::{Object, Value},
@@ -77,7 +78,7 @@ impl Handler<Value> for Suite {
         }
     }
 
-    async fn missed(&self, _socket: &Arc<Socket<Value>>, _offset: &str) -> Option<Vec<MissedEvent>> {
+    async fn missed(&self, _socket: &Arc<Socket<Value>>, _offset: Offset) -> Option<Vec<MissedEvent>> {
         None
     }
 

@@ -73,7 +73,7 @@ impl Chats {
         room: &Room,
         seq: u64,
         broadcast: &Broadcast,
-        place: Place<'_>,
+        place: Place,
     ) -> Option<Arc<Chat>> {
         let chat = self.rooms.lock().get(room).map(Arc::clone);
         let Some(chat) = chat else {

@@ -101,7 +101,7 @@ impl Inboxes {
     }
 
     /// Gives a notification to the user of `room`, unless it was given before.
-    pub(super) fn deliver(&self, room: &Room, id: ObjectId, broadcast: &Broadcast, place: Place<'_>) {
+    pub(super) fn deliver(&self, room: &Room, id: ObjectId, broadcast: &Broadcast, place: Place) {
         if self.given.lock().insert(room, id) {
             self.outlet.give(broadcast, place);
         }

@@ -1,5 +1,4 @@
-use carillon_backplane::{Offset, nowhere};
-use carillon_protocol::{event, message::Message, notification::NotificationKind};
+use carillon_protocol::{adapter::Offset, event, message::Message, notification::NotificationKind};
 use carillon_store::Notifications as _;
 
 use super::*;
@@ -29,7 +28,7 @@ impl Desk {
         let record = Arc::clone(&given);
         let (gaps, stopping) = (node.gaps.clone(), CancellationToken::new());
         let catch_up = CatchUp::new(
-            Arc::new(move |broadcast, offset| record.lock().push((broadcast.clone(), offset.cloned()))),
+            Arc::new(move |broadcast, offset| record.lock().push((broadcast.clone(), offset))),
             gaps.clone(),
             node.store.clone(),
             node.clock.clone(),
@@ -60,11 +59,11 @@ impl Desk {
     /// A message comes from the backplane.
     fn comes(&self, message: &Message) {
         self.catch_up
-            .deliver(&retold::message(message), Place::At(&PLACE));
+            .deliver(&retold::message(message), Place::At(place()));
     }
 
     /// Another event, in another room, comes at this place; answers with what offset it is given.
-    fn offset_of(&self, place: Place<'_>) -> Option<Offset> {
+    fn offset_of(&self, place: Place) -> Option<Offset> {
         let event = vec![Value::from("messageRead")];
         let other = broadcast(event, vec![pair("cid", "dan").room()], Vec::new());
         self.catch_up.deliver(&other, place);
@@ -117,7 +116,9 @@ impl Desk {
     }
 }
 
-const PLACE: Offset = Offset::from_static("o");
+fn place() -> Offset {
+    Offset::parse("k3Zp09aQ.0000000000000042").unwrap()
+}
 
 fn room() -> Room {
     pair("ann", "bob").room()
@@ -295,7 +296,7 @@ async fn what_other_servers_send_is_passed_on_and_counts_for_nothing() {
     assert_eq!(desk.seqs(), [1, 1_000_000_000, 1, 2]);
 
     let alert = retold::notification(&desk.create("alert").await, &[]);
-    for place in [Place::Unkept, Place::At(&PLACE), Place::At(&PLACE)] {
+    for place in [Place::Unkept, Place::At(place()), Place::At(place())] {
         desk.catch_up.deliver(&alert, place);
     }
     assert_eq!(desk.notified().len(), 2);
@@ -304,7 +305,7 @@ async fn what_other_servers_send_is_passed_on_and_counts_for_nothing() {
         rooms: vec![Room::of_user(&user("bob"))],
         ..alert
     };
-    desk.catch_up.deliver(&another, Place::At(&PLACE));
+    desk.catch_up.deliver(&another, Place::At(place()));
     assert_eq!(desk.take().len(), 1);
 }
 
@@ -312,28 +313,32 @@ async fn what_other_servers_send_is_passed_on_and_counts_for_nothing() {
 async fn while_something_is_missing_no_offset_is_given_that_would_go_past_it() {
     let desk = Desk::new();
     let messages = desk.stored(4).await;
-    assert_eq!(desk.offset_of(Place::At(&PLACE)), Some(PLACE));
-    assert_eq!(desk.offset_of(Place::Unlogged), Some(nowhere()));
+    assert_eq!(desk.offset_of(Place::At(place())), Some(place()));
+    assert_eq!(desk.offset_of(Place::Unlogged), Some(Offset::NOWHERE));
     assert_eq!(desk.offset_of(Place::Unkept), None);
     desk.comes(&messages[0]);
     desk.take();
 
     // A gap in a chat.
     desk.comes(&messages[2]);
-    assert_eq!(desk.offset_of(Place::At(&PLACE)), Some(nowhere()));
+    assert_eq!(desk.offset_of(Place::At(place())), Some(Offset::NOWHERE));
     while !desk.gaps.are_closed() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    assert!(desk.take().iter().all(|(_, offset)| *offset == Some(nowhere())));
-    assert_eq!(desk.offset_of(Place::At(&PLACE)), Some(PLACE));
+    assert!(
+        desk.take()
+            .iter()
+            .all(|(_, offset)| *offset == Some(Offset::NOWHERE))
+    );
+    assert_eq!(desk.offset_of(Place::At(place())), Some(place()));
 
     // An outage, to the end of reading.
     desk.catch_up.interrupted(Duration::ZERO);
-    assert_eq!(desk.offset_of(Place::At(&PLACE)), Some(nowhere()));
+    assert_eq!(desk.offset_of(Place::At(place())), Some(Offset::NOWHERE));
     desk.catch_up.resumed();
-    assert_eq!(desk.offset_of(Place::At(&PLACE)), Some(nowhere()));
+    assert_eq!(desk.offset_of(Place::At(place())), Some(Offset::NOWHERE));
     desk.read().await;
-    assert_eq!(desk.offset_of(Place::At(&PLACE)), Some(PLACE));
+    assert_eq!(desk.offset_of(Place::At(place())), Some(place()));
 }
 
 #[tokio::test]
@@ -409,7 +414,7 @@ async fn after_an_outage_unread_notifications_are_given_once_as_they_would_have_
     let given = desk.create("given meanwhile").await;
     let event = event::created_notification(&given);
     let live = broadcast(event, vec![Room::of_user(&user("ann"))], Vec::new());
-    desk.catch_up.deliver(&live, Place::At(&PLACE));
+    desk.catch_up.deliver(&live, Place::At(place()));
     let message = desk.stored(1).await.remove(0);
     let alert = desk.create("missed").await;
     assert_eq!(desk.notified(), [given.content.id.to_string()]);
@@ -441,7 +446,7 @@ async fn after_an_outage_unread_notifications_are_given_once_as_they_would_have_
     assert_eq!(events.len(), 2);
     assert!(expected.iter().all(|event| events.contains(event)));
     // A late copy of either is none of anybody's business any more, and what came before the outage was given then.
-    desk.catch_up.deliver(&live, Place::At(&PLACE));
+    desk.catch_up.deliver(&live, Place::At(place()));
     assert_eq!(desk.notified(), Vec::<String>::new());
     assert!(old.content.created_at < given.content.created_at);
 }

@@ -10,11 +10,15 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use bytestring::ByteString;
 use carillon_backplane::{
-    Announcement, Backplane, Fanout, Health, Missed, NodeTag, Offset, Peers, Placement, Presence, Recovery,
-    Result, RouteError, Routing, Selection, SessionRecord, SocketSummary, Unavailable, local::LocalBackplane,
+    Announcement, Backplane, Fanout, Health, Missed, NodeTag, Peers, Placement, Presence, Recovery, Result,
+    RouteError, Routing, Selection, SessionRecord, SocketSummary, Unavailable, local::LocalBackplane,
 };
 use carillon_protocol::{
-    adapter::Broadcast, id::Room, id::UserId, presence::OnlineUser, time::Timestamp, value::Value,
+    adapter::{Broadcast, Offset},
+    id::{Room, UserId},
+    presence::OnlineUser,
+    time::Timestamp,
+    value::Value,
 };
 use parking_lot::Mutex;
 
@@ -198,7 +202,7 @@ impl Recovery for FlakyBackplane {
         self.up()?.take(pid).await
     }
 
-    async fn missed(&self, offset: &str, rooms: &[Room]) -> Result<Option<Vec<Missed>>> {
+    async fn missed(&self, offset: Offset, rooms: &[Room]) -> Result<Option<Vec<Missed>>> {
         self.up()?.missed(offset, rooms).await
     }
 }

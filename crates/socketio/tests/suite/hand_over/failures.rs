@@ -187,7 +187,9 @@ async fn whatever_fails_after_the_upgrade_ends_the_session_once() {
             .lock()
             .insert("pid0".into(), socket.id().clone());
         let (mut client, _session) = nodes.x.open().await;
-        client.send(r#"40{"pid":"pid0","offset":"o0"}"#).await;
+        client
+            .send(r#"40{"pid":"pid0","offset":"k3Zp09aQ.0000000000000000"}"#)
+            .await;
         assert_eq!(
             client.text().await,
             format!("40{{\"sid\":\"{}\",\"pid\":\"pid0\"}}", socket.id())
@@ -357,7 +359,9 @@ async fn an_id_that_is_there_already_is_not_taken_over() {
         .lock()
         .insert("pid0".into(), socket.id().clone());
     let (mut resumed, _session) = nodes.y.open().await;
-    resumed.send(r#"40{"pid":"pid0","offset":"o0"}"#).await;
+    resumed
+        .send(r#"40{"pid":"pid0","offset":"k3Zp09aQ.0000000000000000"}"#)
+        .await;
     resumed.text().await;
 
     let mut client = upgrade(&nodes, &session, &Wire::new(&nodes, &session)).await;

@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use carillon_protocol::{
+    adapter::Offset,
     engine::Frame,
     socket::{Body, Packet, Parser},
     value::{Object, Value},
@@ -15,7 +16,7 @@ use super::{
     wire::{Nodes, Wire},
 };
 use crate::{
-    application::{App, broadcast},
+    application::{App, broadcast, place},
     recorder::{config, get, post, quiet},
     transport::Written,
 };
@@ -30,7 +31,7 @@ async fn everything_goes_along_and_each_handler_hears_of_it_once() {
     let nodes = Nodes::new(&quiet());
     let (session, old) = nodes.join("{\"recoverable\":true,\"rooms\":[\"r\"]}").await;
     nodes.publish(broadcast("before", &["r"], &[]));
-    while old.offset() != Some("o1".into()) {
+    while old.offset() != place(1) {
         tokio::task::yield_now().await;
     }
 
@@ -38,14 +39,17 @@ async fn everything_goes_along_and_each_handler_hears_of_it_once() {
     let mut client = upgrade(&nodes, &session, &wire).await;
     client.send("427[\"echo\",1]").await;
 
-    assert_eq!(client.text().await, "42[\"before\",\"o1\"]");
+    assert_eq!(
+        client.text().await,
+        "42[\"before\",\"k3Zp09aQ.0000000000000001\"]"
+    );
     assert_eq!(client.text().await, "437[1]");
     nodes.publish(broadcast("after", &["r"], &[]));
-    assert_eq!(client.text().await, "42[\"after\",\"o2\"]");
+    assert_eq!(client.text().await, "42[\"after\",\"k3Zp09aQ.0000000000000002\"]");
     wire.wait("arrived").await;
     nodes.x.handler.wait("handed over /").await;
     let new = nodes.y.hub.find("/", old.id()).unwrap();
-    assert_eq!((new.pid(), new.offset()), (old.pid(), Some("o2".into())));
+    assert_eq!((new.pid(), new.offset()), (old.pid(), place(2)));
     assert_eq!(new.data(), old.data());
     assert_eq!(
         (old.emit(&[]), new.session().handshake().headers.len()),
@@ -186,9 +190,30 @@ async fn each_side_of_the_fence_has_its_broadcasts() {
     nodes.publish(broadcast("d", &[], &["r"]));
     nodes.publish(broadcast("e", &["r"], &[]));
 
-    for expected in ["a\",\"o1", "b\",\"o2", "c\",\"o3", "e\",\"o5"] {
-        assert_eq!(client.text().await, format!("42[\"{expected}\"]"));
+    for (name, number) in [("a", 1), ("b", 2), ("c", 3), ("e", 5)] {
+        assert_eq!(
+            client.text().await,
+            format!("42[\"{name}\",\"{}\"]", place(number))
+        );
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_place_in_no_log_goes_along_and_keeps_nothing_back() {
+    let nodes = Nodes::new(&quiet());
+    let (session, old) = nodes.join("{\"recoverable\":true,\"rooms\":[\"r\"]}").await;
+    old.lose_place();
+    let wire = Wire::new(&nodes, &session);
+    let mut client = upgrade(&nodes, &session, &wire).await;
+    wire.wait("arrived").await;
+
+    let out_of_the_log = broadcast("read from the store", &["r"], &[]);
+    nodes.y.hub.deliver(&out_of_the_log, Some(Offset::NOWHERE));
+
+    assert_eq!(
+        client.text().await,
+        format!("42[\"read from the store\",\"{}\"]", Offset::NOWHERE)
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -11,7 +11,7 @@ use tokio::{
 
 use super::wire::{Nodes, Wire};
 use crate::{
-    application::{broadcast, room},
+    application::{broadcast, place, room},
     official::Official,
     recorder::config,
 };
@@ -67,13 +67,13 @@ fn event(number: usize) -> Broadcast {
 }
 
 fn frames_of(number: usize) -> Vec<Frame> {
-    let offset = number + 1;
+    let offset = place(number as u64 + 1);
     if !number.is_multiple_of(3) {
-        return vec![Frame::Text(format!("42[\"b\",{number},\"o{offset}\"]").into())];
+        return vec![Frame::Text(format!("42[\"b\",{number},\"{offset}\"]").into())];
     }
     let placeholder = "{\"_placeholder\":true,\"num\":0}";
     vec![
-        Frame::Text(format!("451-[\"b\",{number},{placeholder},\"o{offset}\"]").into()),
+        Frame::Text(format!("451-[\"b\",{number},{placeholder},\"{offset}\"]").into()),
         Frame::Binary(vec![u8::try_from(number).unwrap()].into()),
     ]
 }

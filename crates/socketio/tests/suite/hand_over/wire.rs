@@ -4,7 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytestring::ByteString;
-use carillon_protocol::{adapter::Broadcast, id::Room};
+use carillon_protocol::{
+    adapter::{Broadcast, Offset},
+    id::Room,
+};
 use carillon_socketio::{Config, Departure, Handshake, Leaving, Owner, Session, SessionBrief, SessionExport};
 use parking_lot::Mutex;
 use tokio::{
@@ -13,14 +16,14 @@ use tokio::{
 };
 
 use crate::{
-    application::{App, TestSocket},
+    application::{App, TestSocket, place},
     recorder::{get, post},
     transport::{self, Client},
 };
 
 /// A place in the order of broadcasts.
 enum Item {
-    Broadcast(Arc<Broadcast>, ByteString),
+    Broadcast(Arc<Broadcast>, Offset),
     Fence(Box<dyn FnOnce() + Send>),
 }
 
@@ -29,7 +32,7 @@ pub(crate) struct Nodes {
     pub(crate) x: App,
     pub(crate) y: App,
     orders: [mpsc::Sender<Item>; 2],
-    count: Mutex<usize>,
+    count: Mutex<u64>,
 }
 
 /// A node that takes its time: so many milliseconds before each place in the order, over and over.
@@ -41,7 +44,7 @@ fn follow(node: &App, lags: Vec<u64>) -> mpsc::Sender<Item> {
         while let Some(item) = order.recv().await {
             sleep(Duration::from_millis(lags.next().unwrap_or(0))).await;
             match item {
-                Item::Broadcast(broadcast, offset) => _ = hub.deliver(&broadcast, Some(&offset)),
+                Item::Broadcast(broadcast, offset) => _ = hub.deliver(&broadcast, Some(offset)),
                 Item::Fence(pass) => pass(),
             }
         }
@@ -61,13 +64,13 @@ impl Nodes {
         Arc::new(Self { x, y, orders, count })
     }
 
-    /// Gives a broadcast its place, numbered from `o1` on.
+    /// Gives a broadcast its place, numbered from 1 on.
     pub(crate) fn publish(&self, broadcast: Broadcast) {
         let mut count = self.count.lock();
         *count += 1;
-        let (broadcast, offset) = (Arc::new(broadcast), ByteString::from(format!("o{count}")));
+        let (broadcast, offset) = (Arc::new(broadcast), place(*count));
         for order in &self.orders {
-            let item = Item::Broadcast(Arc::clone(&broadcast), offset.clone());
+            let item = Item::Broadcast(Arc::clone(&broadcast), offset);
             order.try_send(item).ok().unwrap();
         }
     }
