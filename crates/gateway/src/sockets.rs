@@ -138,7 +138,17 @@ impl Handler<Peer> for Sockets {
     }
 
     async fn joining(&self, socket: &Arc<Socket<Peer>>) {
-        self.attend(&self.all_rooms(socket)).await;
+        let rooms = self.all_rooms(socket);
+        // The record as well: a client that is told of its session may lose it, and ask for it elsewhere, in the same moment.
+        tokio::join!(self.attend(&rooms), self.keep(socket));
+    }
+
+    async fn given_up(&self, socket: &Arc<Socket<Peer>>) {
+        if let Some(pid) = socket.pid().filter(|_| !socket.data().is_superseded())
+            && let Err(error) = self.backplane.forget(pid).await
+        {
+            tracing::debug!(%error, "session record not forgotten");
+        }
     }
 
     async fn missed(&self, socket: &Arc<Socket<Peer>>, offset: Offset) -> Option<Vec<MissedEvent>> {
@@ -233,7 +243,8 @@ impl Handler<Peer> for Sockets {
     }
 
     async fn arrived(&self, socket: &Arc<Socket<Peer>>) {
-        self.begin(socket).await;
+        // What the client does next, on whichever node, should find the two done.
+        tokio::join!(self.begin(socket), self.keep(socket));
     }
 
     async fn handed_over(&self, socket: &Arc<Socket<Peer>>) {
@@ -269,8 +280,7 @@ impl Sockets {
         let peer = socket.data();
         socket.session().set_owner(peer.user().text().clone());
         self.expire(socket, peer.expires_at());
-        // Both at once: what the client does next, on whichever node, should find the two done.
-        tokio::join!(self.services.presence.connected(peer.user()), self.keep(socket));
+        self.services.presence.connected(peer.user()).await;
     }
 
     fn slot(&self, user: &UserId) -> Result<ConnectionSlot, Refusal> {

@@ -285,12 +285,9 @@ impl<D: Send + Sync + 'static> Connection<D> {
         } else {
             Some(Vec::new())
         };
-        let Some(missed) = missed else {
+        if !missed.is_some_and(|missed| socket.uncork(&missed)) {
             self.hub.detach(&socket);
-            return false;
-        };
-        if !socket.uncork(&missed) {
-            self.hub.detach(&socket);
+            self.handler.given_up(&socket).await;
             return false;
         }
         self.session.joined();

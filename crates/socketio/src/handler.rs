@@ -138,12 +138,16 @@ pub trait Handler<D: Send + Sync + 'static>: Send + Sync + 'static {
     async fn connect(&self, request: ConnectRequest<'_>) -> Result<Admission<D>, Refusal>;
 
     /// A client will have joined: its socket is in its rooms, and what comes for it is held back until this returns. For
-    /// whoever must wait until events of other nodes surely come here.
+    /// whatever must be so before the client is told.
     async fn joining(&self, _socket: &Arc<Socket<D>>) {}
 
     /// What a resumed socket missed since `offset`, oldest first. It is in its rooms already: what comes meanwhile is
     /// held back and not given twice. `None` where something may be missing: the client then gets a new session.
     async fn missed(&self, socket: &Arc<Socket<D>>, offset: Offset) -> Option<Vec<MissedEvent>>;
+
+    /// The session could not be resumed after all: called after [`Handler::joining`] instead of [`Handler::connected`], with the
+    /// socket in no room any more. The client is asked for anew.
+    async fn given_up(&self, _socket: &Arc<Socket<D>>) {}
 
     /// A client has joined, and has been told.
     async fn connected(&self, socket: &Arc<Socket<D>>);

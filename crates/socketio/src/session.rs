@@ -296,6 +296,17 @@ impl Session {
         self.state.lock().machine.is_closed()
     }
 
+    /// Waits until it has ended.
+    pub async fn closed(&self) {
+        loop {
+            let changed = self.changed.notified();
+            if self.is_closed() {
+                return;
+            }
+            changed.await;
+        }
+    }
+
     /// Whether it is on its way to another node.
     pub(crate) fn is_moving(&self) -> bool {
         self.state.lock().machine.is_moving()

@@ -101,7 +101,7 @@ impl<D> Socket<D> {
             data,
             outlet: Mutex::new(Outlet {
                 offset,
-                begun_at: Offset::NOWHERE,
+                begun_at: offset,
                 flow,
                 dismissed: None,
             }),
@@ -301,7 +301,10 @@ impl<D> Socket<D> {
         let Some(corked) = corked.events() else {
             return false;
         };
-        outlet.begun_at = last;
+        // Where the place was lost meanwhile it has begun where it was.
+        if last != Offset::NOWHERE {
+            outlet.begun_at = last;
+        }
         for event in corked {
             match event {
                 Corked::Broadcast {

@@ -1,6 +1,6 @@
 //! Sessions that come back: their records, and the end of what is left of their old connections, on any node.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use carillon_backplane::SessionRecord;
 use carillon_protocol::id::{Room, UserId};
@@ -8,6 +8,10 @@ use carillon_socketio::{ResumeRequest, Socket};
 
 use super::{NAMESPACE, Peer, Sockets};
 use crate::cluster::supersede::{self, Old, Question};
+
+/// How long a node may take to read that a connection has ended, when its client is back already. Well within the time that
+/// another node waits for the answer.
+const NOTICING: Duration = Duration::from_millis(300);
 
 impl Sockets {
     /// Takes the session that `user` asks to have back, for good, and ends whatever is left of its old connection. Of several
@@ -39,7 +43,7 @@ impl Sockets {
         let Some(old) = socket else {
             return Old::Unknown;
         };
-        if old.data().has_just_resumed() {
+        if old.data().has_just_resumed() && !ends_now(&old).await {
             // Whoever asks has taken its record.
             self.keep(&old).await;
             return Old::Rival;
@@ -87,4 +91,11 @@ impl Sockets {
         rooms.push(socket.room().clone());
         rooms
     }
+}
+
+/// Whether a connection ends, as one does whose client has come back: a busy node may have its end still to read.
+async fn ends_now(socket: &Socket<Peer>) -> bool {
+    tokio::time::timeout(NOTICING, socket.session().closed())
+        .await
+        .is_ok()
 }

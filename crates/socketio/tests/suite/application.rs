@@ -128,6 +128,10 @@ impl Handler<Value> for TestApp {
         self.missed.lock().take()
     }
 
+    async fn given_up(&self, socket: &TestSocket) {
+        self.record(format!("given up {}", socket.nsp()));
+    }
+
     async fn connected(&self, socket: &TestSocket) {
         self.record(format!("connected {}", socket.nsp()));
     }

@@ -186,12 +186,13 @@ async fn where_something_may_be_missing_the_session_is_new() {
     deliver(&app, "y", 6);
     assert_texts(&mut client, &["42[\"y\",\"k3Zp09aQ.0000000000000006\"]"]).await;
     let log = app.handler.log();
-    let tail: Vec<_> = log.iter().rev().take(4).rev().collect();
+    let tail: Vec<_> = log.iter().rev().take(5).rev().collect();
     assert_eq!(
         tail,
         [
             "connect resume=true",
             "missed since k3Zp09aQ.0000000000000003",
+            "given up /",
             "connect resume=false",
             "connected /"
         ]
@@ -225,6 +226,7 @@ async fn more_than_may_wait_for_a_client_makes_the_session_new() {
 
         let socket = app.joined(&client.text().await);
         assert!(socket.id() != old.id() && !session.is_closed());
+        assert!(app.handler.log().contains(&"given up /".to_owned()));
         deliver(&app, "y", 99);
         assert_texts(&mut client, &["42[\"y\",\"k3Zp09aQ.0000000000000099\"]"]).await;
     }

@@ -108,6 +108,24 @@ describe("on another node", () => {
     assert.deepEqual(seqs, Array.from({ length: 14 }, (_, i) => i + 1));
   });
 
+  test("also where the old node, which has just resumed it, reads of the end of its connection late", async () => {
+    const { alice, bob, users } = await pair(0, 1);
+    for (let i = 1; i <= 8; i += 1) {
+      const { process } = nodes[(i + 2) % 3];
+      // It finds the end of the connection and the question of the next node side by side.
+      process.signal("SIGSTOP");
+      await alice.drop();
+      alice.moveTo(nodes[i % 3]);
+      const reconnecting = alice.reconnect();
+      setTimeout(() => process.signal("SIGCONT"), 100);
+      assert.equal(await reconnecting, true, `round ${i}`);
+    }
+    await bob.send(users[0], "once");
+    await alice.next("receiveMessage");
+    await alice.fence();
+    assert.deepEqual(alice.all("receiveMessage").map(({ message }) => message), ["once"]);
+  });
+
   test("while messages keep coming: none lost, doubled or out of order", async () => {
     const both = await pair(0, 1);
     const { alice, bob, users } = both;
