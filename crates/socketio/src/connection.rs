@@ -280,12 +280,13 @@ impl<D: Send + Sync + 'static> Connection<D> {
             return false;
         }
         self.handler.joining(&socket).await;
-        let missed = if is_resumed {
-            self.handler.missed(&socket, offset).await
+        let is_open = if is_resumed {
+            let missed = self.handler.missed(&socket, offset).await;
+            missed.is_some_and(|missed| socket.uncork(Some(&missed)))
         } else {
-            Some(Vec::new())
+            socket.uncork(None)
         };
-        if !missed.is_some_and(|missed| socket.uncork(&missed)) {
+        if !is_open {
             self.hub.detach(&socket);
             self.handler.given_up(&socket).await;
             return false;

@@ -275,8 +275,11 @@ impl<D> Socket<D> {
     }
 
     /// Sends what was missed, then the confirmation of the join, then what came meanwhile and was not among the missed.
-    /// `false`, and nothing of it is sent, where it is more than may wait for a client.
-    pub(crate) fn uncork(&self, missed: &[MissedEvent]) -> bool {
+    /// `missed` is `None` for a session that is new. `false`, and nothing of it is sent, where it is more than may wait for a
+    /// client, or a resumed one might be given something twice.
+    pub(crate) fn uncork(&self, missed: Option<&[MissedEvent]>) -> bool {
+        let is_resumed = missed.is_some();
+        let missed = missed.unwrap_or_default();
         if missed.len() > self.session.queue_packets() {
             return false;
         }
@@ -288,6 +291,9 @@ impl<D> Socket<D> {
         packets.push(self.encode_body(Body::Connect(self.confirmation())).into());
 
         let mut outlet = self.outlet.lock();
+        if is_resumed && matches!(&outlet.flow, Flow::Corked(cork) if cork.holds_unplaced()) {
+            return false;
+        }
         let last = missed.last().map_or(outlet.offset, |event| event.offset);
         self.open(&mut outlet, packets, last)
     }

@@ -77,6 +77,13 @@ impl Cork {
         Sent::Queued
     }
 
+    /// Whether it holds something that has no place in the log, or none that is known: for a socket that is resumed nobody can
+    /// tell whether its client has had that.
+    pub(super) fn holds_unplaced(&self) -> bool {
+        let is_unplaced = |event: &Corked| matches!(event, Corked::Broadcast { offset, .. } if *offset == Some(Offset::NOWHERE));
+        self.0.iter().any(is_unplaced)
+    }
+
     /// What was held back; `None` where some of it was not.
     pub(super) fn events(self) -> Option<Vec<Corked>> {
         (self.0.len() < MAX_CORKED).then_some(self.0)

@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use carillon_protocol::{adapter::Broadcast, value::Value};
+use carillon_protocol::{
+    adapter::{Broadcast, Offset},
+    value::Value,
+};
 use carillon_socketio::{CloseReason, Config, Sent};
 
 use crate::{
@@ -197,6 +200,20 @@ async fn where_something_may_be_missing_the_session_is_new() {
             "connected /"
         ]
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_something_without_a_place_came_meanwhile_the_session_is_new() {
+    let app = App::quiet();
+    let old = lost(&app).await;
+    let mut client = resuming(&app).await;
+    // The same event: this node gave up waiting for its place, and the log has it.
+    app.hub.deliver(&broadcast("a", &[], &[]), Some(Offset::NOWHERE));
+    read(&app, Some(vec![missed("a", 4)]));
+
+    assert_ne!(app.joined(&client.text().await).id(), old.id());
+    deliver(&app, "b", 5);
+    assert_texts(&mut client, &["42[\"b\",\"k3Zp09aQ.0000000000000005\"]"]).await;
 }
 
 #[tokio::test(start_paused = true)]
