@@ -1,10 +1,7 @@
 //! Changes of who is online: announced once, whatever is lost on the way.
 
-use std::time::Duration;
-
 use carillon_backplane::Presence as _;
 use carillon_protocol::presence::Status;
-use tokio::time::Instant;
 
 use crate::{
     presence::{LEASE, at, changes, distant, online, short_lease},
@@ -86,12 +83,10 @@ async fn what_a_dead_node_did_not_announce_another_one_does() {
     assert!(dead.backplane.connect(&eve, at(2)).await.unwrap());
     tokio::time::sleep(LEASE).await;
 
-    let died = Instant::now();
     dead.die().await;
     one.recorder
         .was_told(&Told::Presence(ann.clone(), Status::Offline))
         .await;
-    assert!(died.elapsed() < LEASE + Duration::from_secs(1));
     assert!(one.announce(&ann, Status::Offline).await);
     // Nobody had heard of eve, and nobody does.
     assert!(changes(&[&one]).iter().all(|(user, _)| user == "ann"));

@@ -14,8 +14,8 @@ use redis::cluster_routing::Slot;
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    server::{RedisServer, free_port},
-    support::{Node, PATIENCE, Told, announcement, event, options, user, volatile},
+    server::{Port, RedisServer},
+    support::{Node, PATIENCE, Told, announcement, assert_within, event, options, user, volatile},
 };
 
 /// The first slot of each master, and the end.
@@ -23,16 +23,17 @@ const BOUNDS: [u16; 4] = [0, 5_461, 10_923, 16_384];
 
 struct Cluster {
     masters: Vec<RedisServer>,
+    _buses: Vec<Port>,
 }
 
 /// A server that is to become one of a cluster, and the port of its bus.
-async fn start_member() -> (RedisServer, String) {
-    let bus = free_port().to_string();
+async fn start_member() -> (RedisServer, Port) {
+    let bus = Port::reserve();
     let arguments = [
         "--cluster-enabled",
         "yes",
         "--cluster-port",
-        &bus,
+        &bus.number().to_string(),
         "--cluster-node-timeout",
         "2000",
         "--repl-diskless-sync-delay",
@@ -58,7 +59,7 @@ async fn promote(replica: &RedisServer) {
             sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(PATIENCE * 2, promoted)
+    tokio::time::timeout(PATIENCE, promoted)
         .await
         .expect("the replica is promoted");
 }
@@ -81,12 +82,15 @@ impl Cluster {
             let _: String = master.run(&["CLUSTER", "SET-CONFIG-EPOCH", &epoch]).await;
         }
         for (master, bus) in masters.iter().zip(&buses).skip(1) {
-            let port = master.port().to_string();
+            let [port, bus] = [master.port(), bus.number()].map(|port| port.to_string());
             let _: String = masters[0]
-                .run(&["CLUSTER", "MEET", "127.0.0.1", &port, bus])
+                .run(&["CLUSTER", "MEET", "127.0.0.1", &port, &bus])
                 .await;
         }
-        let cluster = Self { masters };
+        let cluster = Self {
+            masters,
+            _buses: buses,
+        };
         let formed = async {
             for master in &cluster.masters {
                 while !master
@@ -99,7 +103,7 @@ impl Cluster {
                 }
             }
         };
-        tokio::time::timeout(PATIENCE * 2, formed)
+        tokio::time::timeout(PATIENCE, formed)
             .await
             .expect("the cluster forms");
         cluster
@@ -109,7 +113,8 @@ impl Cluster {
     async fn replica_of(&self, master: usize) -> RedisServer {
         let master = &self.masters[master];
         let (replica, bus) = start_member().await;
-        let (id, port): (String, _) = (master.run(&["CLUSTER", "MYID"]).await, replica.port().to_string());
+        let id: String = master.run(&["CLUSTER", "MYID"]).await;
+        let [port, bus] = [replica.port(), bus.number()].map(|port| port.to_string());
         let _: String = master.run(&["CLUSTER", "MEET", "127.0.0.1", &port, &bus]).await;
         let follows = async {
             while !replica.run::<String>(&["CLUSTER", "NODES"]).await.contains(&id) {
@@ -132,7 +137,7 @@ impl Cluster {
                 sleep(Duration::from_millis(20)).await;
             }
         };
-        tokio::time::timeout(PATIENCE * 2, follows)
+        tokio::time::timeout(PATIENCE, follows)
             .await
             .expect("the replica follows its master");
         replica
@@ -299,18 +304,18 @@ async fn one_frozen_master_is_found_out() {
     let room = cluster.rooms()[other];
     one.occupy(&[room]).await;
 
-    cluster.masters[other].freeze();
-    let frozen = Instant::now();
-    one.until_up(false).await;
-    two.until_up(false).await;
-    assert!(
-        frozen.elapsed() <= Duration::from_secs(3),
-        "{:?}",
-        frozen.elapsed()
-    );
-    cluster.masters[other].thaw();
-    one.until_up(true).await;
-    two.until_up(true).await;
+    assert_within(Duration::from_secs(3), async |_| {
+        cluster.masters[other].freeze();
+        let frozen = Instant::now();
+        one.until_up(false).await;
+        two.until_up(false).await;
+        let found_out = frozen.elapsed();
+        cluster.masters[other].thaw();
+        one.until_up(true).await;
+        two.until_up(true).await;
+        found_out
+    })
+    .await;
     two.backplane.publish(event("after", &[room])).await.unwrap();
     one.recorder.has("after").await;
 }
@@ -356,6 +361,11 @@ async fn a_slot_that_moves_is_followed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replica_that_is_promoted_is_found_while_events_are_published() {
+    assert_within(Duration::from_secs(3), async |_| fail_over().await).await;
+}
+
+/// Answers how long it took until the nodes noticed, or how long a publish took where that was longer.
+async fn fail_over() -> Duration {
     let cluster = Cluster::start().await;
     // The master of all of Carillon's own keys and channels, too.
     let home = cluster.of("{carillon}:nodes");
@@ -383,7 +393,6 @@ async fn a_replica_that_is_promoted_is_found_while_events_are_published() {
             node.recorder.was_interrupted().await;
         }
         let noticed = promoted.elapsed();
-        assert!(noticed <= Duration::from_secs(3), "{noticed:?}");
         let subscribed = async {
             let heard =
                 async || -> Vec<(String, usize)> { replica.run(&["PUBSUB", "SHARDNUMSUB", &channel]).await };
@@ -399,12 +408,13 @@ async fn a_replica_that_is_promoted_is_found_while_events_are_published() {
             node.until_up(true).await;
         }
         is_over.store(true, Ordering::Relaxed);
+        noticed
     };
-    let (longest, ()) = tokio::join!(publish, fail_over);
-    assert!(longest < Duration::from_secs(3), "a publish took {longest:?}");
+    let (longest, noticed) = tokio::join!(publish, fail_over);
     two.backplane.publish(event("after", &[room])).await.unwrap();
     one.recorder.has("after").await;
     assert_eq!(one.backplane.server_count().await.unwrap(), 2);
     let answer = one.backplane.request(two.tag(), "x".into(), PATIENCE).await;
     assert_eq!(answer, Ok("x".into()));
+    longest.max(noticed)
 }

@@ -9,7 +9,7 @@ use proptest::{
 
 use crate::{
     server::RedisServer,
-    support::{Node, event},
+    support::{Node, event, eventually},
 };
 
 /// Bytes that may look like a message at their beginning.
@@ -79,7 +79,6 @@ async fn a_message_for_a_room_without_members_here_costs_this_node_nothing() {
     let (one, two) = (Node::start(&server).await, Node::start(&server).await);
     two.occupy(&["there"]).await;
     one.occupy(&["here"]).await;
-    // Frames and probes come, too, about four a second.
     let before = one.backplane.health().received;
     for n in 0..1_000 {
         two.backplane
@@ -88,7 +87,8 @@ async fn a_message_for_a_room_without_members_here_costs_this_node_nothing() {
             .unwrap();
     }
     let received = one.backplane.health().received - before;
-    assert!(received < 100, "{received}");
+    // Frames and probes, about four a second, and none of the thousand.
+    assert!(received < 500, "{received}");
     assert_eq!(two.recorder.events().len(), 1_000);
     assert!(one.recorder.events().is_empty());
     assert_eq!(one.backplane.health().rooms, 1);
@@ -107,14 +107,7 @@ async fn a_room_that_was_left_is_not_heard_any_more() {
         one.recorder.has(name).await;
         one.backplane.vacated(&carillon_protocol::id::Room::new(name));
     }
-    let left = async {
-        while one.backplane.health().rooms > 1 {
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(std::time::Duration::from_secs(5), left)
-        .await
-        .unwrap();
+    eventually("that they are left", async || one.backplane.health().rooms == 1).await;
     two.backplane.publish(event("too late", &["a"])).await.unwrap();
     two.backplane.publish(event("end", &["end"])).await.unwrap();
     one.recorder.has("end").await;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use bytestring::ByteString;
-use carillon_backplane::{Backplane as _, Peers, Selection, SocketSummary};
+use carillon_backplane::{Backplane as _, Peers, Routing as _, Selection, SocketSummary};
 use carillon_protocol::{
     adapter::{
         channel::Channels,
@@ -15,7 +15,7 @@ use carillon_protocol::{
     value::{Object, Value},
 };
 use futures_util::StreamExt as _;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use crate::{
     server::RedisServer,
@@ -255,9 +255,12 @@ async fn nodes_act_on_each_others_sockets_and_once_on_their_own() {
     for _ in 0..4 {
         assert!(peer.next_request().await.id.is_none());
     }
-    sleep(Duration::from_millis(100)).await;
-    assert_eq!(one.recorder.told().len(), 3, "but no server event of its own");
-    assert_eq!(one.recorder.told()[..3], two.recorder.told()[..3]);
+    // What comes after that has come.
+    let answer = two.backplane.request(one.tag(), "end".into(), PATIENCE).await;
+    assert_eq!(answer, Ok("end".into()));
+    let mut expected = two.recorder.told();
+    expected[3] = Told::Request(two.tag().clone(), "end".into());
+    assert_eq!(one.recorder.told(), expected, "but no server event of its own");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -306,7 +309,8 @@ async fn a_server_that_does_not_answer_is_an_error_or_missing() {
     let server = RedisServer::start().await;
     let (one, two) = (Node::start(&server).await, Node::start(&server).await);
     let _silent = Peer::start(&server).await;
-    let (selection, short) = (of("r"), Duration::from_millis(200));
+    // Long enough for those who answer.
+    let (selection, short) = (of("r"), Duration::from_secs(4));
     *two.recorder.sockets.lock() = vec![socket("two", &["r"])];
     let (fetched, asked, acked) = tokio::join!(
         one.backplane.fetch_sockets(&selection),

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use carillon_backplane::{Backplane as _, Presence as _, Routing as _, redis::RedisOptions};
+use carillon_backplane::{Presence as _, Routing as _, redis::RedisOptions};
 use carillon_protocol::{presence::Status, time::Timestamp};
 use tokio::time::Instant;
 
 use crate::{
     server::RedisServer,
-    support::{Node, Told, options, user},
+    support::{Node, Told, assert_within, eventually, options, user},
     way::Way,
 };
 
@@ -31,6 +31,12 @@ pub(crate) async fn online(node: &Node) -> Vec<(String, i64)> {
         .into_iter()
         .map(|one| (one.user.to_string(), one.last_seen.as_millis()))
         .collect()
+}
+
+/// What Redis takes the time to be, in ms since 1970.
+async fn redis_millis(server: &RedisServer) -> i64 {
+    let [seconds, micros]: [i64; 2] = server.run(&["TIME"]).await;
+    seconds * 1_000 + micros / 1_000
 }
 
 /// How often a node was told that somebody came or went.
@@ -99,62 +105,79 @@ async fn users_are_listed_in_the_order_of_utf16() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dead_nodes_users_go_offline_within_its_lease_and_are_announced_once() {
+async fn a_dead_nodes_users_go_offline_with_its_lease_and_are_announced_once() {
     let server = RedisServer::start().await;
-    let dead = Node::start_with(short_lease(&server)).await;
     let (one, two) = (
         Node::start_with(short_lease(&server)).await,
         Node::start_with(short_lease(&server)).await,
     );
-    for id in ["ann", "bob", "eve"] {
-        assert!(dead.comes(&user(id), at(1)).await);
-    }
-    one.backplane.connect(&user("bob"), at(2)).await.unwrap();
-    // What a node has just started is told of nobody's death for a lease.
-    tokio::time::sleep(LEASE).await;
-
-    let died = Instant::now();
-    dead.die().await;
-    let gone = async {
-        while changes(&[&one, &two]).len() < 2 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
+    assert!(one.comes(&user("bob"), at(2)).await);
+    let mut expected = Vec::new();
+    assert_within(LEASE + Duration::from_secs(1), async |number| {
+        let dead = Node::start_with(short_lease(&server)).await;
+        let (ann, eve) = (user(&format!("ann{number}")), user(&format!("eve{number}")));
+        for user in [&ann, &eve] {
+            assert!(dead.comes(user, at(1)).await);
+            expected.push((user.to_string(), Status::Offline));
         }
-    };
-    tokio::time::timeout(LEASE * 3, gone)
-        .await
-        .expect("its users go offline");
-    let took = died.elapsed();
-    assert!(took < LEASE + Duration::from_secs(1), "{took:?}");
-    assert!(took > LEASE - Duration::from_millis(600), "{took:?}");
+        assert!(!dead.comes(&user("bob"), at(1)).await);
+        assert!(!one.comes(&user("bob"), at(2)).await);
+        // What a node has just started is told of nobody's death for a lease.
+        tokio::time::sleep(LEASE).await;
+
+        let tag = dead.tag().clone();
+        let died = Instant::now();
+        dead.die().await;
+        let lapses: i64 = server.run(&["ZSCORE", "{carillon}:nodes", &tag]).await;
+        eventually("that its users go offline", async || {
+            changes(&[&one, &two]).len() >= expected.len()
+        })
+        .await;
+        let took = died.elapsed();
+        assert!(
+            redis_millis(&server).await >= lapses,
+            "not before its lease is over"
+        );
+        for user in [&ann, &eve] {
+            assert!(one.announce(user, Status::Offline).await);
+        }
+        took
+    })
+    .await;
 
     tokio::time::sleep(Duration::from_secs(1)).await;
     let mut changes = changes(&[&one, &two]);
     changes.sort_by(|left, right| left.0.cmp(&right.0));
-    assert_eq!(
-        changes,
-        [
-            ("ann".to_owned(), Status::Offline),
-            ("eve".to_owned(), Status::Offline)
-        ]
-    );
+    expected.sort_by(|left, right| left.0.cmp(&right.0));
+    assert_eq!(changes, expected);
     assert_eq!(online(&two).await, [("bob".to_owned(), 2)]);
-    assert_eq!(one.backplane.health().nodes, 2);
+    one.until_nodes(2).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_leaves_is_gone_at_once_and_its_users_may_come_back_elsewhere() {
     let server = RedisServer::start().await;
     let (one, two) = (Node::start(&server).await, Node::start(&server).await);
-    one.until_nodes(2).await;
-    two.until_nodes(2).await;
+    assert_within(Duration::from_secs(1), async |_| {
+        let leaving = Node::start(&server).await;
+        two.until_nodes(3).await;
+        let left = Instant::now();
+        leaving.backplane.leave().await.unwrap();
+        two.until_nodes(2).await;
+        assert!(!two.backplane.is_alive(leaving.tag()));
+        left.elapsed()
+    })
+    .await;
     for id in ["ann", "bob"] {
         assert!(one.comes(&user(id), at(1)).await);
     }
     let left = Instant::now();
     one.backplane.leave().await.unwrap();
+    let until: i64 = server.run(&["ZSCORE", "{carillon}:nodes", one.tag()]).await;
+    let a_while = -until - redis_millis(&server).await;
+    assert!((5_000..=10_000).contains(&a_while), "{a_while}");
     two.until_nodes(1).await;
     assert!(!two.backplane.is_alive(one.tag()));
-    assert!(left.elapsed() < Duration::from_secs(1));
     assert!(one.backplane.online().await.is_err(), "it is out");
     one.die().await;
 
@@ -162,10 +185,11 @@ async fn a_node_that_leaves_is_gone_at_once_and_its_users_may_come_back_elsewher
     let gone = Told::Presence(user("ann"), Status::Offline);
     two.recorder.was_told(&gone).await;
     assert!(
-        (10..12).contains(&left.elapsed().as_secs()),
+        left.elapsed() >= Duration::from_millis(9_900),
         "{:?}",
         left.elapsed()
     );
+    assert!(redis_millis(&server).await >= -until);
     assert_eq!(changes(&[&two]).len(), 1);
     assert_eq!(online(&two).await, [("bob".to_owned(), 2)]);
 }
@@ -194,12 +218,11 @@ async fn nobody_goes_offline_because_redis_is_away() {
     assert_eq!(changes(&[&one, &two]), []);
 
     // With its data gone, too.
-    let port = server.port();
     server.kill();
     one.until_up(false).await;
     two.until_up(false).await;
     tokio::time::sleep(LEASE).await;
-    let _server = RedisServer::start_on(port).await;
+    server.start_again().await;
     one.until_up(true).await;
     two.until_up(true).await;
     tokio::time::sleep(LEASE * 2).await;
@@ -217,14 +240,13 @@ async fn who_came_and_went_while_redis_was_away_is_announced_after() {
     for user in [&ann, &eve] {
         assert!(node.comes(user, at(1)).await);
     }
-    let port = server.port();
     server.kill();
     node.until_up(false).await;
     assert!(node.backplane.disconnect(&ann).await.is_err());
     assert!(node.backplane.settle(&ann).await.is_err());
     assert!(node.backplane.connect(&bob, at(2)).await.is_err());
 
-    let _server = RedisServer::start_on(port).await;
+    server.start_again().await;
     node.recorder.was_told(&Told::Presence(bob, Status::Online)).await;
     node.recorder
         .was_told(&Told::Presence(ann, Status::Offline))
@@ -284,15 +306,26 @@ async fn who_was_taken_for_gone_with_a_node_that_lives_is_announced_online_again
 async fn who_goes_while_redis_is_out_of_reach_has_the_grace() {
     let server = RedisServer::start().await;
     let (way, node) = distant(&server).await;
-    let ann = user("ann");
-    assert!(node.comes(&ann, at(1)).await);
-    way.cut();
-    node.until_up(false).await;
-    assert!(node.backplane.disconnect(&ann).await.is_err());
-    way.mend();
-    node.until_up(true).await;
+    // Judged of one who is back within the grace, as seen from here: on a busy machine that takes some tries.
+    assert_within(Duration::from_millis(900), async |number| {
+        let id = format!("ann{number}");
+        let ann = user(&id);
+        assert!(node.comes(&ann, at(1)).await);
+        way.cut();
+        node.until_up(false).await;
+        let gone = Instant::now();
+        assert!(node.backplane.disconnect(&ann).await.is_err());
+        way.mend();
+        node.until_up(true).await;
 
-    assert!(!node.comes(&ann, at(2)).await, "never gone");
-    assert_eq!(online(&node).await, [("ann".to_owned(), 2)]);
-    assert_eq!(changes(&[&node]), []);
+        let is_news = node.comes(&ann, at(2)).await;
+        let back = gone.elapsed();
+        if back <= Duration::from_millis(900) {
+            assert!(!is_news, "never gone");
+            assert!(online(&node).await.contains(&(id.clone(), 2)));
+            assert!(changes(&[&node]).iter().all(|(user, _)| *user != id));
+        }
+        back
+    })
+    .await;
 }

@@ -1,18 +1,11 @@
 //! Records of sessions whose writing failed, or came late.
 
-use std::time::Duration;
-
-use carillon_backplane::{Recovery as _, SessionRecord};
-use carillon_protocol::id::Room;
-use tokio::time::{sleep, timeout};
-
 use crate::{
     server::RedisServer,
-    support::{Node, user},
+    support::{Node, eventually, user},
 };
-
-/// How soon what failed by itself has to be made good.
-const SOON: Duration = Duration::from_secs(3);
+use carillon_backplane::{Recovery as _, SessionRecord};
+use carillon_protocol::id::Room;
 
 fn record(pid: &str, node: &Node, rooms: &[&'static str]) -> SessionRecord {
     SessionRecord {
@@ -32,17 +25,6 @@ fn key(pid: &str) -> String {
 async fn set_full(server: &RedisServer, is_full: bool) {
     let bytes = if is_full { "1" } else { "0" };
     let _: String = server.run(&["CONFIG", "SET", "maxmemory", bytes]).await;
-}
-
-async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
-    let waited = timeout(SOON, async {
-        while !is_so().await {
-            sleep(Duration::from_millis(5)).await;
-        }
-    });
-    waited
-        .await
-        .unwrap_or_else(|_| panic!("{what} did not come about"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -89,12 +71,12 @@ async fn a_write_that_failed_by_itself_is_tried_again_soon() {
     set_full(&server, false).await;
 
     for pid in ["connected", "lost"] {
-        until(pid, async || {
+        eventually(pid, async || {
             node.backplane.find(pid).await.unwrap() == Some(changed(pid))
         })
         .await;
     }
-    until("ended", async || {
+    eventually("ended", async || {
         node.backplane.find("ended").await.unwrap().is_none()
     })
     .await;

@@ -1,7 +1,7 @@
 //! A `redis-server` of a test's own.
 
 use std::{
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -9,15 +9,45 @@ use std::{
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
-/// How long a server may take to answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// A server that does not answer by then never will.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A port that is this test's until the value ends, whether somebody listens there or not: the system gives nobody a port on which
+/// a connection lives, and lets whoever names it listen there.
+#[derive(Debug)]
+pub(crate) struct Port {
+    number: u16,
+    _connection: [TcpStream; 2],
+}
+
+impl Port {
+    pub(crate) fn reserve() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let client = TcpStream::connect(address).unwrap();
+        let (accepted, _) = listener.accept().unwrap();
+        drop(listener);
+        // A process that another test starts has the listener, too, until it is its own program.
+        while TcpStream::connect(address).is_ok() {
+            std::thread::yield_now();
+        }
+        Self {
+            number: address.port(),
+            _connection: [client, accepted],
+        }
+    }
+
+    pub(crate) fn number(&self) -> u16 {
+        self.number
+    }
+}
 
 /// A running server; it ends with the value.
 #[derive(Debug)]
 pub(crate) struct RedisServer {
     process: Child,
-    port: u16,
-    _directory: TempDir,
+    port: Port,
+    directory: TempDir,
 }
 
 impl RedisServer {
@@ -28,63 +58,40 @@ impl RedisServer {
 
     /// The same, with more arguments.
     pub(crate) async fn start_with(arguments: &[&str]) -> Self {
-        for _ in 0..5 {
-            if let Some(server) = Self::try_start(free_port(), arguments).await {
-                return server;
-            }
-        }
-        panic!("redis-server does not start");
-    }
-
-    /// A server without data on `port`, where one ran before.
-    pub(crate) async fn start_on(port: u16) -> Self {
-        Self::try_start(port, &[])
-            .await
-            .expect("redis-server starts again on the same port")
-    }
-
-    async fn try_start(port: u16, arguments: &[&str]) -> Option<Self> {
-        let directory = tempfile::tempdir().unwrap();
-        let process = Command::new(binary())
-            .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""])
-            .args(["--appendonly", "no", "--dir"])
-            .arg(directory.path())
-            .args(arguments)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap_or_else(|error| {
-                panic!(
-                    "{} cannot be started ({error}): install redis-server or set CARILLON_TEST_REDIS_SERVER",
-                    binary()
-                )
-            });
+        let (port, directory) = (Port::reserve(), tempfile::tempdir().unwrap());
+        let process = process(&port, &directory, arguments);
         let mut server = Self {
             process,
             port,
-            _directory: directory,
+            directory,
         };
+        server.until_it_answers().await;
+        server
+    }
+
+    /// After [`RedisServer::kill`]: another one at the same address, without data or arguments.
+    pub(crate) async fn start_again(&mut self) {
+        self.process = process(&self.port, &self.directory, &[]);
+        self.until_it_answers().await;
+    }
+
+    async fn until_it_answers(&mut self) {
         let deadline = Instant::now() + PATIENCE;
-        while Instant::now() < deadline {
-            if server.process.try_wait().unwrap().is_some() {
-                return None;
-            }
-            if server.client().get_multiplexed_async_connection().await.is_ok() {
-                return Some(server);
-            }
+        while self.client().get_multiplexed_async_connection().await.is_err() {
+            assert_eq!(self.process.try_wait().unwrap(), None, "redis-server ended");
+            assert!(Instant::now() < deadline, "redis-server does not answer");
             sleep(Duration::from_millis(10)).await;
         }
-        None
     }
 
     /// Its address, as settings take it.
     pub(crate) fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
+        format!("redis://127.0.0.1:{}", self.port.number)
     }
 
     /// Its port.
     pub(crate) fn port(&self) -> u16 {
-        self.port
+        self.port.number
     }
 
     /// A client of it.
@@ -144,12 +151,24 @@ impl Drop for RedisServer {
     }
 }
 
+fn process(port: &Port, directory: &TempDir, arguments: &[&str]) -> Child {
+    Command::new(binary())
+        .args(["--port", &port.number.to_string(), "--bind", "127.0.0.1"])
+        .args(["--save", "", "--appendonly", "no", "--dir"])
+        .arg(directory.path())
+        .args(arguments)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap_or_else(|error| {
+            panic!(
+                "{} cannot be started ({error}): install redis-server or set CARILLON_TEST_REDIS_SERVER",
+                binary()
+            )
+        })
+}
+
 #[expect(clippy::disallowed_methods, reason = "the one setting of these tests")]
 fn binary() -> String {
     std::env::var("CARILLON_TEST_REDIS_SERVER").unwrap_or_else(|_| "redis-server".to_owned())
-}
-
-pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
 }

@@ -1,17 +1,14 @@
 //! The sharded adapter's wire on a single Redis: what the classic one promises holds there, too.
 
-use std::time::Duration;
-
 use carillon_backplane::{
     Backplane as _, Fanout as _, Peers as _, Recovery as _, Routing as _, Selection, SocketSummary,
     redis::{RedisOptions, Wire},
 };
 use carillon_protocol::{id::Room, value::Value};
-use tokio::time::sleep;
 
 use crate::{
     server::RedisServer,
-    support::{Node, Told, event, options, volatile},
+    support::{Node, PATIENCE, Told, event, eventually, options, volatile},
 };
 
 fn sharded(server: &RedisServer) -> RedisOptions {
@@ -96,7 +93,7 @@ async fn servers_ask_each_other() {
     };
     assert_eq!(one.backplane.server_count().await.unwrap(), 2);
     assert_eq!(one.backplane.fetch_sockets(&everybody).await.unwrap(), [socket]);
-    let asked = one.backplane.ask(event("q", &[]), Duration::from_secs(5)).await;
+    let asked = one.backplane.ask(event("q", &[]), PATIENCE).await;
     assert_eq!(asked.unwrap(), [Value::from("two")]);
     let answers = one
         .backplane
@@ -106,10 +103,7 @@ async fn servers_ask_each_other() {
     assert_eq!(answers, [Value::from("pong")]);
     one.backplane.join(&everybody, &[Room::new("x")]).await.unwrap();
     two.recorder.was_told(&Told::Joined(vec![Room::new("x")])).await;
-    let answer = one
-        .backplane
-        .request(two.tag(), "x".into(), Duration::from_secs(5))
-        .await;
+    let answer = one.backplane.request(two.tag(), "x".into(), PATIENCE).await;
     assert_eq!(answer, Ok("x".into()));
 }
 
@@ -118,18 +112,18 @@ async fn a_restarted_redis_is_subscribed_to_again() {
     let mut server = RedisServer::start().await;
     let (one, two) = two_nodes(&server).await;
     one.occupy(&["a"]).await;
-    let port = server.port();
     server.kill();
     one.until_up(false).await;
     two.until_up(false).await;
-    let _server = RedisServer::start_on(port).await;
+    server.start_again().await;
     one.until_up(true).await;
     two.until_up(true).await;
     two.backplane.publish(event("after", &["a"])).await.unwrap();
     one.recorder.has("after").await;
     one.backplane.vacated(&Room::new("a"));
-    while one.backplane.health().rooms > 0 {
-        sleep(Duration::from_millis(20)).await;
-    }
+    eventually("that the room is left", async || {
+        one.backplane.health().rooms == 0
+    })
+    .await;
     assert!(one.backplane.health().is_up);
 }

@@ -16,6 +16,7 @@ use carillon_protocol::{
     time::Timestamp,
     value::Value,
 };
+use futures_util::FutureExt as _;
 use parking_lot::Mutex;
 use tokio::{
     sync::{mpsc, watch},
@@ -25,8 +26,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::server::RedisServer;
 
-/// How long a fact may take to come about.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
+/// A fact that has not come about by then never will.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What a node was told.
 #[derive(Debug, Clone, PartialEq)]
@@ -281,24 +282,14 @@ impl Node {
 
     /// Waits until its link is up, or down.
     pub(crate) async fn until_up(&self, is_up: bool) {
-        let waited = timeout(PATIENCE, async {
-            while self.backplane.health().is_up != is_up {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        });
-        waited.await.unwrap_or_else(|_| panic!("its link is up: {is_up}"));
+        let is_so = async || self.backplane.health().is_up == is_up;
+        eventually(&format!("that its link is up, {is_up},"), is_so).await;
     }
 
     /// Waits until it knows of so many nodes.
     pub(crate) async fn until_nodes(&self, nodes: usize) {
-        let waited = timeout(PATIENCE, async {
-            while self.backplane.health().nodes != nodes {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        });
-        waited
-            .await
-            .unwrap_or_else(|_| panic!("it knows of {nodes} nodes"));
+        let is_so = async || self.backplane.health().nodes == nodes;
+        eventually(&format!("that it knows of {nodes} nodes"), is_so).await;
     }
 
     pub(crate) fn tag(&self) -> &NodeTag {
@@ -325,6 +316,36 @@ impl Drop for Node {
     fn drop(&mut self) {
         self.stopping.cancel();
     }
+}
+
+/// Judges how long something takes, which each try says of itself, by the quickest of five: a busy machine makes everything
+/// later.
+pub(crate) async fn assert_within(limit: Duration, mut attempt: impl AsyncFnMut(usize) -> Duration) {
+    let mut quickest = Duration::MAX;
+    for number in 0..5 {
+        quickest = quickest.min(attempt(number).await);
+        if quickest <= limit {
+            return;
+        }
+    }
+    panic!("{quickest:?} at best, where it may take {limit:?}");
+}
+
+/// What comes of work that waits for nothing.
+pub(crate) fn at_once<T>(work: impl Future<Output = T>) -> T {
+    work.now_or_never().expect("it waits for something")
+}
+
+/// Waits until something is so.
+pub(crate) async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    let waited = timeout(PATIENCE, async {
+        while !is_so().await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+    waited
+        .await
+        .unwrap_or_else(|_| panic!("{what} did not come about"));
 }
 
 pub(crate) fn options(server: &RedisServer) -> RedisOptions {
