@@ -50,6 +50,9 @@ fn logged(work: impl FnOnce()) -> Vec<String> {
         .with_ansi(false)
         .with_writer(move || writer.clone())
         .finish();
+    // Whether a line is wanted at all is asked of every subscriber that there is. Were there one alone, it would be asked of
+    // whichever thread comes by the line first, and those of other tests have none.
+    let _another = tracing::Dispatch::new(tracing_subscriber::registry());
     tracing::subscriber::with_default(subscriber, work);
     lines.text().lines().map(str::to_owned).collect()
 }
