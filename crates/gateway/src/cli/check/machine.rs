@@ -92,6 +92,8 @@ fn judge_files(files: Option<u64>, wanted: Option<NonZeroU32>) -> Finding {
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpStream;
+
     use super::{super::finding::Outcome, *};
 
     fn at(port: u16) -> Settings {
@@ -123,11 +125,13 @@ mod tests {
 
     #[test]
     fn a_free_port_and_any_port_are_well_and_a_foreign_address_is_not() {
-        let free = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        // While the connection lives the system gives the port to nobody else, but whoever names it may listen there.
+        let _client = TcpStream::connect(address).unwrap();
+        let _server = listener.accept().unwrap();
+        drop(listener);
+        let free = address.port();
         assert_eq!(port(&at(free), "port", free).outcome, Outcome::Ok);
         assert_eq!(port(&at(0), "port", 0).found, "any free one");
         let foreign = Settings {

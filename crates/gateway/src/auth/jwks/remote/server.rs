@@ -9,6 +9,8 @@ use tokio::{
 };
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
+const TLS_HANDSHAKE: u8 = 22;
+
 /// What is answered under a path, and whether the connection stays open after that.
 type Answers = Mutex<HashMap<String, (String, bool)>>;
 
@@ -73,8 +75,9 @@ async fn serve(mut stream: TcpStream, answers: Arc<Answers>, asked: Arc<Mutex<Ve
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         match stream.read_u8().await {
+            // What TLS begins with: it is not spoken here.
+            Ok(TLS_HANDSHAKE) | Err(_) => return,
             Ok(byte) => head.push(byte),
-            Err(_) => return,
         }
     }
     let head = String::from_utf8_lossy(&head).into_owned();

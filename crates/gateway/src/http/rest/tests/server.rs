@@ -58,7 +58,7 @@ impl Server {
             .unwrap();
         stream.write_all(body).await.unwrap();
         let mut answer = Vec::new();
-        timeout(Duration::from_secs(20), stream.read_to_end(&mut answer))
+        timeout(Duration::from_secs(60), stream.read_to_end(&mut answer))
             .await
             .unwrap()
             .unwrap();

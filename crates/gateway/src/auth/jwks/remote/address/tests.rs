@@ -10,8 +10,14 @@ const SHORT: Bounds = Bounds {
     whole: Duration::from_millis(300),
 };
 
+/// For servers that answer.
+const LONG: Bounds = Bounds {
+    connect: Duration::from_secs(60),
+    whole: Duration::from_secs(60),
+};
+
 async fn fetch(url: &str) -> Result<Fetched, String> {
-    JwksUrl::parse(url).unwrap().fetch(Bounds::default()).await
+    JwksUrl::parse(url).unwrap().fetch(LONG).await
 }
 
 #[tokio::test]
