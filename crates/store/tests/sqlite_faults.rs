@@ -21,18 +21,32 @@ use carillon_store::{
     sqlite::{Durability, OpenError, SqliteOptions, SqliteStore},
 };
 use rusqlite::Connection;
-use tokio::task::JoinSet;
+use tokio::{task::JoinSet, time::Instant};
 
 use samples::{at, message, pair, resendable, user};
 
 const FILE: &str = "store.db";
 
-fn open(folder: &Path) -> Result<SqliteStore, OpenError> {
-    let options = SqliteOptions {
+fn options() -> SqliteOptions {
+    SqliteOptions {
         busy_timeout: Duration::from_millis(50),
         ..SqliteOptions::default()
-    };
-    SqliteStore::open(&folder.join(FILE), &options)
+    }
+}
+
+fn open(folder: &Path) -> Result<SqliteStore, OpenError> {
+    SqliteStore::open(&folder.join(FILE), &options())
+}
+
+/// Opens what was open here a moment ago. A process that another test starts has its lock file, too, until it is its own program.
+fn reopen(folder: &Path, options: &SqliteOptions) -> Result<SqliteStore, OpenError> {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        match SqliteStore::open(&folder.join(FILE), options) {
+            Err(OpenError::InUse { .. }) if Instant::now() < deadline => std::thread::yield_now(),
+            opened => return opened,
+        }
+    }
 }
 
 fn assert_unavailable<Value: std::fmt::Debug>(outcome: &Result<Value, StoreError>) {
@@ -111,7 +125,7 @@ async fn everything_acknowledged_is_there_after_a_reopen() {
             durability,
             ..SqliteOptions::default()
         };
-        let store = SqliteStore::open(&folder.path().join(FILE), &options).unwrap();
+        let store = reopen(folder.path(), &options).unwrap();
         let chat = pair("a", "b");
         let before = store.history_page(&chat, 1, 1).await.unwrap().total;
         let client_id = format!("{durability:?}");
@@ -127,7 +141,7 @@ async fn everything_acknowledged_is_there_after_a_reopen() {
         store.flush().await.unwrap();
         drop(store);
 
-        let store = SqliteStore::open(&folder.path().join(FILE), &options).unwrap();
+        let store = reopen(folder.path(), &options).unwrap();
         let history = store.history_after(&chat, before, 10).await.unwrap();
         assert_eq!(history, [unannounced.message.clone(), announced.message.clone()]);
         let again = store
@@ -158,7 +172,7 @@ fn a_store_can_be_dropped_outside_the_runtime_it_was_used_in() {
     drop(runtime);
     drop(store);
 
-    open(folder.path()).unwrap();
+    reopen(folder.path(), &options()).unwrap();
 }
 
 #[tokio::test]
@@ -172,7 +186,8 @@ async fn a_second_store_on_the_same_file_is_refused() {
     assert!(second.to_string().contains("already in use"), "{second}");
     first.ping().await.unwrap();
     drop(first);
-    open(folder.path()).unwrap().ping().await.unwrap();
+    let again = reopen(folder.path(), &options()).unwrap();
+    again.ping().await.unwrap();
 }
 
 #[tokio::test]
@@ -192,7 +207,7 @@ fn a_file_of_a_newer_version_is_refused_and_kept() {
     let file = Connection::open(folder.path().join(FILE)).unwrap();
     file.pragma_update(None, "user_version", 99).unwrap();
 
-    let refused = open(folder.path()).unwrap_err();
+    let refused = reopen(folder.path(), &options()).unwrap_err();
 
     assert!(
         matches!(refused, OpenError::Newer { found: 99, .. }),
