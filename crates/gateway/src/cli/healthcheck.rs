@@ -107,6 +107,8 @@ pub(super) fn get(host: &str, path: &str, limit: Duration) -> io::Result<Answer>
     loop {
         stream.get_ref().set_read_timeout(Some(left()?))?;
         let bytes = match stream.read(&mut part) {
+            // The process was stopped and goes on; the time that is left says for how long.
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
             // What the system says where a socket's time is over.
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Err(ErrorKind::TimedOut.into()),
             read => read?,
