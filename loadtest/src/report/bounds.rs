@@ -81,6 +81,8 @@ impl Measure {
 
 /// A page of a long history may cost this much more than one of a short history.
 const LONG_HISTORY: f64 = 1.25;
+/// A long chat takes at least this share of the messages that a short one takes in the same time.
+const LONG_CHAT: f64 = 0.8;
 
 /// All of them.
 pub(super) const DEMANDS: &[Demand] = &[
@@ -123,7 +125,7 @@ pub(super) const DEMANDS: &[Demand] = &[
     demand(
         "closed-1m",
         "per_s",
-        Limit::Least(Measure::Times("closed-1k", "per_s", 0.9)),
+        Limit::Least(Measure::Times("closed-1k", "per_s", LONG_CHAT)),
     ),
     none("closed-1m", "lost"),
     none("closed-1m", "doubled"),
