@@ -224,8 +224,10 @@ impl RedisBackplane {
         let node = Arc::clone(node);
         tasks.spawn(async move {
             let answer = tokio::select! {
-                () = stopped.cancelled() => None,
+                // Begun in any case, also where nobody waits any more: what is given up ends a session, what never began does not.
+                biased;
                 answer = node.request(from.clone(), body) => Some(answer),
+                () = stopped.cancelled() => None,
             };
             me.routes.stop_work(&from, id);
             let Some(body) = answer else { return };

@@ -88,6 +88,13 @@ async fn work_that_nobody_waits_for_is_dropped() {
         () = two.recorder.was_told(&arrived) => (),
     }
     dropped(2).await;
+
+    // Given up in the moment in which they are asked: begun all the same.
+    for _ in 0..50 {
+        let asked = one.backplane.request(two.tag(), "c".into(), TIMEOUT);
+        assert!(tokio::time::timeout(Duration::ZERO, asked).await.is_err());
+    }
+    dropped(52).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
